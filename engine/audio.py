@@ -1,0 +1,153 @@
+"""Sound files to 16 kHz mono samples, and samples to log-mel frames.
+
+Every system in the engine hears 16 kHz mono float32; the log-mel features are the starter model's own input.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+
+SAMPLE_RATE = 16_000  # Hz
+MEL_HOP = 160  # samples: 100 frames per second
+MEL_WINDOW = 512  # samples: 32 ms, Hann
+MEL_BANDS = 80
+MEL_RANGE = (50.0, 7600.0)  # Hz
+MAX_SECONDS = 4 * 3600
+# Frames quieter than this below full scale are never amplified to speech level (digital silence, room tone).
+QUIETEST_SPEECH_DB = -55.0
+
+
+def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
+    """The sound of a file (wav, flac, ogg, mp3, m4a, or a video's) as (S,) float32 mono at 16 kHz in about -1..1.
+
+    All channels are averaged. Raises InputError with one sentence when the file is missing, empty, cut off, longer than
+    four hours, not sound, or holds samples that are not numbers.
+    """
+    path = Path(path)
+    name = path.name
+    if not path.is_file():
+        raise InputError(f"There is no sound file '{path}'.")
+    if path.stat().st_size == 0:
+        raise InputError(f"The sound file '{name}' is empty.")
+    _refuse_cut_off_wav(path)
+    try:
+        samples, rate = _read_with_soundfile(path)
+    except _NotForSoundfile:
+        samples, rate = _read_with_av(path)
+    if samples.size == 0:
+        raise InputError(f"The sound file '{name}' holds no samples.")
+    if not np.isfinite(samples).all():
+        raise InputError(f"The sound file '{name}' holds samples that are not numbers.")
+    if len(samples) > MAX_SECONDS * rate:
+        raise InputError(f"The sound file '{name}' is longer than {MAX_SECONDS // 3600} hours.")
+    return resample(samples, rate)
+
+
+def resample(samples: np.ndarray, rate: int) -> np.ndarray:
+    """(S,) float samples at `rate` Hz to (S',) float32 at 16 kHz by polyphase filtering (zero phase, no delay)."""
+    from scipy.signal import resample_poly
+
+    if rate != SAMPLE_RATE:
+        common = math.gcd(rate, SAMPLE_RATE)
+        samples = resample_poly(samples, SAMPLE_RATE // common, rate // common)
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def log_mel(samples: np.ndarray) -> np.ndarray:
+    """(S,) float32 at 16 kHz to (1 + S // 160, 80) float32: log-mel frames, frame k centred on k * 10 ms.
+
+    HTK mel filters over the power spectrum, natural logarithm, shifted so that the clip's loud speech (90th percentile of
+    the frame energies) sits at 0 and scaled to about -2..1; the level of the recording therefore does not matter.
+    """
+    padded = np.pad(np.asarray(samples, np.float32), MEL_WINDOW // 2)
+    count = 1 + (len(padded) - MEL_WINDOW) // MEL_HOP
+    window = np.hanning(MEL_WINDOW + 1)[:-1].astype(np.float32)
+    bands = mel_filters()
+    mel = np.empty((count, MEL_BANDS), np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, MEL_WINDOW)[::MEL_HOP]
+    for start in range(0, count, 4096):  # bounded memory for hours of sound
+        spectrum = np.fft.rfft(frames[start : start + 4096] * window, axis=1)
+        mel[start : start + 4096] = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ bands
+    return normalise_level(mel)
+
+
+def normalise_level(mel: np.ndarray) -> np.ndarray:
+    """(T, 80) mel powers to the level-normalised logarithm described in `log_mel`."""
+    full_scale = (MEL_WINDOW / 4) ** 2  # power of a full-scale sine under the Hann window
+    energy = mel.sum(axis=1) / full_scale
+    loud = max(float(np.percentile(energy, 90)), 10 ** (QUIETEST_SPEECH_DB / 10))
+    return (np.log(mel / (full_scale * loud) + 1e-6) / 4.0 + 1.0).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def mel_filters() -> np.ndarray:
+    """(257, 80) float32 triangular filters, equally spaced on the HTK mel scale 2595 log10(1 + f / 700)."""
+    low, high = (2595 * math.log10(1 + f / 700) for f in MEL_RANGE)
+    edges = 700 * (10 ** (np.linspace(low, high, MEL_BANDS + 2) / 2595) - 1)
+    bins = np.fft.rfftfreq(MEL_WINDOW, 1 / SAMPLE_RATE)[:, None]
+    rising = (bins - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - bins) / np.diff(edges)[1:]
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+class _NotForSoundfile(Exception):
+    pass
+
+
+def _read_with_soundfile(path: Path) -> tuple[np.ndarray, int]:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames > MAX_SECONDS * file.samplerate:
+                raise InputError(f"The sound file '{path.name}' is longer than {MAX_SECONDS // 3600} hours.")
+            blocks = [b.mean(axis=1) for b in file.blocks(1 << 18, dtype="float32", always_2d=True)]
+            rate = file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise _NotForSoundfile from error
+    return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), rate
+
+
+def _read_with_av(path: Path) -> tuple[np.ndarray, int]:
+    import av
+
+    try:
+        with av.open(str(path), mode="r") as container:
+            if not container.streams.audio:
+                raise InputError(f"'{path.name}' has no sound in it.")
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+            blocks, total = [], 0
+            for frame in container.decode(container.streams.audio[0]):
+                blocks += [out.to_ndarray()[0] for out in resampler.resample(frame)]
+                total += frame.samples
+                if total > MAX_SECONDS * frame.sample_rate:
+                    raise InputError(f"The sound file '{path.name}' is longer than {MAX_SECONDS // 3600} hours.")
+            blocks += [out.to_ndarray()[0] for out in resampler.resample(None)]
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        raise InputError(f"'{path.name}' is not a sound or video file that can be read.") from error
+    return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), SAMPLE_RATE
+
+
+def _refuse_cut_off_wav(path: Path) -> None:
+    """libsndfile silently plays what is left of a cut-off wav; an animator would get half a performance."""
+    with open(path, "rb") as stream:
+        header = stream.read(12)
+        if len(header) < 12 or header[:4] != b"RIFF" or header[8:] != b"WAVE":
+            return
+        size = path.stat().st_size
+        while len(chunk := stream.read(8)) == 8:
+            name, length = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                if length not in (0, 0xFFFFFFFF) and stream.tell() + length > size + 1:  # 0 and -1: written as a stream
+                    raise InputError(f"The sound file '{path.name}' is cut off: part of its sound is missing.")
+                return
+            stream.seek(length + (length & 1), 1)
+    raise InputError(f"The sound file '{path.name}' is cut off: it has no sound in it.")

@@ -1,0 +1,61 @@
+"""Which processors the models can run on, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Device:
+    """One choice of the device menu. `reason` says in a sentence why it is (un)usable or picked."""
+
+    id: str
+    label: str
+    usable: bool
+    reason: str
+
+
+def list_devices() -> list[Device]:
+    """Every device kind the engine knows, best first; the CPU is always there and always usable."""
+    import torch
+
+    devices = []
+    if torch.cuda.is_available():
+        devices.append(Device("cuda", torch.cuda.get_device_name(0), True, "An NVIDIA or AMD GPU that PyTorch can use."))
+    else:
+        built = torch.version.cuda or getattr(torch.version, "hip", None)
+        reason = (
+            "PyTorch finds no GPU, or its driver is too old."
+            if built
+            else "The installed PyTorch is a CPU build."
+        )
+        devices.append(Device("cuda", "CUDA GPU", False, reason))
+    mps = torch.backends.mps.is_available()
+    reason = "Apple's GPU." if mps else "This is not a Mac with an Apple GPU."
+    devices.append(Device("mps", "Apple GPU", mps, reason))
+    threads = torch.get_num_threads()
+    devices.append(Device("cpu", f"CPU ({threads} threads)", True, "Always works."))
+    return devices
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The torch device for "auto", "cuda", "mps" or "cpu"; auto takes the first usable of `list_devices`.
+
+    Raises InputError when the named device is unknown or cannot be used here.
+    """
+    import torch
+
+    devices = {d.id: d for d in list_devices()}
+    if name == "auto":
+        name = next(d.id for d in devices.values() if d.usable)
+    if name not in devices:
+        raise InputError(f"There is no device '{name}'; choose auto, {', '.join(devices)}.")
+    if not devices[name].usable:
+        raise InputError(f"The device '{name}' cannot be used: {devices[name].reason}")
+    return torch.device(name)

@@ -1,0 +1,170 @@
+"""`FaceMotion`: the one value that crosses between the engine and Blender. NumPy only; both sides import it.
+
+The file is an uncompressed-or-compressed NumPy `.npz` that loads with `allow_pickle=False`; see README, "Motion file".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROTATION_NAMES = ("head", "jaw", "left_eye", "right_eye")
+OPTIONAL_ARRAYS = {"expression": (None,), "jaw_pose": (3,), "vertices": (None, 3), "landmarks68": (68, 3)}
+MAX_FRAMES = 10_000_000  # 46 hours at 60 fps; a larger header is damage, not a performance
+MAX_ARRAY_BYTES = 8 << 30
+
+
+class MotionError(ValueError):
+    """A motion or motion file that breaks the format; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class FaceMotion:
+    """A face over time. Frame i is the face at i / fps seconds of the audio.
+
+    fps: frames per second (> 0). channels: K names, ARKit's where they exist. weights: (T, K) float32.
+    rotation_names: J names; rotations: (T, J, 3) float32 axis-angle in rad, axes +x subject's left, +y up, +z forward.
+    expression: (T, 50|100), jaw_pose: (T, 3) rad, only from models that speak FLAME.
+    vertices: (T, V, 3) and landmarks68: (T, 68, 3), float32, metres. meta: JSON-serialisable facts about the making.
+    Raises MotionError when shapes disagree or a number is not finite.
+    """
+
+    fps: float
+    channels: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
+    rotation_names: tuple[str, ...] = ()
+    rotations: np.ndarray | None = None
+    expression: np.ndarray | None = None
+    jaw_pose: np.ndarray | None = None
+    vertices: np.ndarray | None = None
+    landmarks68: np.ndarray | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("fps", float(self.fps))
+        put("channels", tuple(str(c) for c in self.channels))
+        put("rotation_names", tuple(str(n) for n in self.rotation_names))
+        if not (np.isfinite(self.fps) and 0 < self.fps <= 1000):
+            raise MotionError(f"A motion needs a frame rate between 0 and 1000, not {self.fps}.")
+        present = {n: getattr(self, n) for n in ("weights", "rotations", *OPTIONAL_ARRAYS)}
+        lengths = {len(a) for a in present.values() if a is not None and np.ndim(a) > 0}
+        if len(lengths) != 1:
+            raise MotionError(f"The arrays of a motion must have one common number of frames, not {sorted(lengths)}.")
+        frames = lengths.pop()
+        if present["weights"] is None:
+            present["weights"] = np.zeros((frames, 0), np.float32)
+        if present["rotations"] is None:
+            present["rotations"] = np.zeros((frames, 0, 3), np.float32)
+        expected = {
+            "weights": (len(self.channels),),
+            "rotations": (len(self.rotation_names), 3),
+            **OPTIONAL_ARRAYS,
+        }
+        for name, value in present.items():
+            if value is None:
+                continue
+            array = np.ascontiguousarray(value, dtype=np.float32)
+            tail = expected[name]
+            if array.ndim != 1 + len(tail) or any(w is not None and w != g for w, g in zip(tail, array.shape[1:])):
+                raise MotionError(f"The motion's '{name}' has shape {array.shape}, which does not fit.")
+            if not np.isfinite(array).all():
+                raise MotionError(f"The motion's '{name}' holds a number that is not finite.")
+            put(name, array)
+        if len(set(self.channels)) != len(self.channels):
+            raise MotionError("Two channels of the motion have the same name.")
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        return len(self.weights)
+
+    def channel(self, name: str) -> np.ndarray:
+        """The (T,) float32 weights of one channel; KeyError when it is absent."""
+        if name not in self.channels:
+            raise KeyError(name)
+        return self.weights[:, self.channels.index(name)]
+
+    def rotation(self, name: str) -> np.ndarray:
+        """The (T, 3) float32 axis-angle rotation (rad) of one joint; KeyError when it is absent."""
+        if name not in self.rotation_names:
+            raise KeyError(name)
+        return self.rotations[:, self.rotation_names.index(name)]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the motion file; it appears under its name complete or not at all. Raises OSError."""
+        path = Path(path)
+        arrays: dict[str, np.ndarray] = {
+            "fps": np.float64(self.fps),
+            "channels": np.array(self.channels, dtype=np.str_),
+            "weights": self.weights,
+            "rotations_names": np.array(self.rotation_names, dtype=np.str_),
+            "rotations": self.rotations,
+            "meta": np.array(json.dumps(self.meta, ensure_ascii=False)),
+        }
+        arrays.update({n: getattr(self, n) for n in OPTIONAL_ARRAYS if getattr(self, n) is not None})
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".motion-", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                np.savez(stream, **arrays)
+            os.replace(partial, path)
+        except BaseException:
+            if os.path.exists(partial):
+                os.unlink(partial)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FaceMotion:
+        """Read and check a motion file. Never unpickles. Raises MotionError (not a motion) or OSError (unreadable)."""
+        try:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
+                if not isinstance(data, np.lib.npyio.NpzFile):
+                    raise MotionError(f"'{Path(path).name}' is not a motion file.")
+                _refuse_oversized(data)
+                arrays = {name: data[name] for name in data.files}
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, SyntaxError, MemoryError) as error:
+            if isinstance(error, MotionError):
+                raise
+            raise MotionError(f"'{Path(path).name}' is not a motion file ({type(error).__name__}).") from error
+        missing = {"fps", "channels", "weights"} - arrays.keys()
+        if missing:
+            raise MotionError(f"'{Path(path).name}' lacks {', '.join(sorted(missing))}: it is not a motion file.")
+        for name, array in arrays.items():
+            text = name in ("channels", "rotations_names", "meta")
+            if array.dtype.kind not in ("U" if text else "fiu"):
+                raise MotionError(f"'{Path(path).name}' has '{name}' of type {array.dtype}, which does not fit.")
+        try:
+            meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
+        except ValueError as error:
+            raise MotionError(f"'{Path(path).name}' has a damaged 'meta' entry.") from error
+        if not isinstance(meta, dict) or arrays["fps"].ndim != 0 or arrays["channels"].ndim != 1:
+            raise MotionError(f"'{Path(path).name}' is not a motion file.")
+        return cls(
+            fps=float(arrays["fps"]),
+            channels=tuple(arrays["channels"].tolist()),
+            weights=arrays["weights"],
+            rotation_names=tuple(np.atleast_1d(arrays.get("rotations_names", np.array([], np.str_))).tolist()),
+            rotations=arrays.get("rotations"),
+            **{n: arrays.get(n) for n in OPTIONAL_ARRAYS},
+            meta=meta,
+        )
+
+
+def _refuse_oversized(data: np.lib.npyio.NpzFile) -> None:
+    """Read the headers alone first, so that a small file cannot claim the machine's memory."""
+    for member in data.zip.infolist():
+        with data.zip.open(member) as stream:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        if any(s < 0 or s > MAX_FRAMES for s in shape) or int(np.prod(shape, dtype=object)) * dtype.itemsize > MAX_ARRAY_BYTES:
+            raise MotionError(f"The motion file claims an array of shape {shape}, which is too large to be a motion.")
