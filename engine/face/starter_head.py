@@ -1,0 +1,219 @@
+"""The starter head: a human head of our own with ARKit's 52 blendshapes. NumPy only; both sides import it.
+
+Axes everywhere: +x the subject's left, +y up, +z forward (the way the face looks), metres, right-handed, origin midway
+between the centres of the eyeballs. `engine/assets/starter_head/NOTES.md` says how the head was made.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .arkit import ARKIT_52
+
+ASSET = Path(__file__).resolve().parent.parent / "assets" / "starter_head" / "head.npz"
+FORMAT = "starter-head/1"
+EYES = ("left_eye", "right_eye")
+JOINTS = ("neck", "head", "jaw", *EYES)
+BLOCK_BYTES = 64 << 20  # pose_vertices works on this much at a time, so that long clips stay in the cache's reach
+
+
+class HeadError(ValueError):
+    """A head file that cannot be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class MaterialSpec:
+    """How one material looks. base_color: linear RGB, each 0..1, to be used where vertex colours are not wanted."""
+
+    name: str
+    base_color: tuple[float, float, float]
+    roughness: float
+    subsurface: float
+    coat: float
+
+
+@dataclass(frozen=True)
+class HeadModel:
+    """A head at rest and how it can move.
+
+    vertices: (V, 3) float32 m. face_sizes: (F,) int32, face_vertices: (sum of sizes,) int32, counter-clockwise seen from
+    outside. material_index: (F,) int32 into `materials`. vertex_colors: (V, 3) float32 linear RGB.
+    blendshapes: (K, V, 3) float32 m, displacement at weight 1, in the order of `blendshape_names`.
+    joints: name -> (3,) float32 m. skin: joint -> (V,) float32 in 0..1; what the joints leave open stays at rest.
+    landmark_triangles: (68, 3) int32 vertices and landmark_barycentric: (68, 3) float32, iBUG 68 points in iBUG's order
+    (Sagonas et al., "300 Faces In-The-Wild Challenge", 2013): 0 is on the subject's right, 62/66 are the inner lips' centres.
+    """
+
+    name: str
+    vertices: np.ndarray
+    face_sizes: np.ndarray
+    face_vertices: np.ndarray
+    material_index: np.ndarray
+    materials: tuple[MaterialSpec, ...]
+    vertex_colors: np.ndarray | None
+    blendshape_names: tuple[str, ...]
+    blendshapes: np.ndarray
+    joints: dict[str, np.ndarray]
+    skin: dict[str, np.ndarray]
+    landmark_triangles: np.ndarray
+    landmark_barycentric: np.ndarray
+
+
+def load_starter_head(path: str | os.PathLike[str] = ASSET) -> HeadModel:
+    """Read the head from its `.npz`. Never unpickles. Raises HeadError (one sentence) when it cannot be used."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
+            a = {name: data[name] for name in data.files}
+    except FileNotFoundError as error:
+        raise HeadError(f"The head file '{path.name}' is missing: reinstall the extension or build it again.") from error
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise HeadError(f"The head file '{path.name}' is damaged or is not a head ({type(error).__name__}).") from error
+    try:
+        if str(a["format"]) != FORMAT:
+            raise HeadError(f"The head file '{path.name}' is of format '{a['format']}', but '{FORMAT}' is needed.")
+        return _head_from_arrays(a)
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        if isinstance(error, HeadError):
+            raise
+        raise HeadError(f"The head file '{path.name}' is incomplete or damaged ({error}).") from error
+
+
+def _head_from_arrays(a: dict[str, np.ndarray]) -> HeadModel:
+    vertices = a["vertices"].astype(np.float32)
+    count = len(vertices)
+    names = tuple(a["blendshape_names"].tolist())
+    starts = a["shape_starts"]
+    moved, delta = a["shape_vertices"], a["shape_deltas"] * np.float32(a["shape_unit"])
+    blendshapes = np.zeros((len(names), count, 3), np.float32)
+    for k in range(len(names)):
+        rows = slice(starts[k], starts[k + 1])
+        blendshapes[k, moved[rows]] = delta[rows]
+    head = HeadModel(
+        name=str(a["name"]),
+        vertices=vertices,
+        face_sizes=a["face_sizes"].astype(np.int32),
+        face_vertices=a["face_vertices"].astype(np.int32),
+        material_index=a["material_index"].astype(np.int32),
+        materials=tuple(
+            MaterialSpec(str(n), tuple(map(float, look[:3])), *map(float, look[3:6]))
+            for n, look in zip(a["material_names"], a["material_looks"])
+        ),
+        vertex_colors=a["vertex_colors"].astype(np.float32),
+        blendshape_names=names,
+        blendshapes=blendshapes,
+        joints={str(n): p.astype(np.float32) for n, p in zip(a["joint_names"], a["joint_positions"])},
+        skin={str(n): w.astype(np.float32) for n, w in zip(a["skin_names"], a["skin_weights"])},
+        landmark_triangles=a["landmark_triangles"].astype(np.int32),
+        landmark_barycentric=a["landmark_barycentric"].astype(np.float32),
+    )
+    _check(head)
+    return head
+
+
+def _check(head: HeadModel) -> None:
+    count = len(head.vertices)
+    facts = {
+        "vertices": head.vertices.shape == (count, 3) and bool(np.isfinite(head.vertices).all()),
+        "faces": head.face_sizes.sum() == len(head.face_vertices)
+        and 0 <= head.face_vertices.min()
+        and head.face_vertices.max() < count,
+        "materials": len(head.material_index) == len(head.face_sizes)
+        and head.material_index.max() < len(head.materials),
+        "blendshapes": head.blendshape_names == ARKIT_52 and bool(np.isfinite(head.blendshapes).all()),
+        "joints": set(JOINTS) <= head.joints.keys(),
+        "skin": set(head.skin) == {"head", *EYES} and all(w.shape == (count,) for w in head.skin.values()),
+        "landmarks": head.landmark_triangles.shape == (68, 3)
+        and head.landmark_barycentric.shape == (68, 3)
+        and head.landmark_triangles.max() < count,
+    }
+    wrong = [name for name, right in facts.items() if not right]
+    if wrong:
+        raise ValueError(f"its {', '.join(wrong)} do not fit")
+
+
+def rotation_matrices(axis_angle: np.ndarray) -> np.ndarray:
+    """(..., 3) axis-angle in rad -> (..., 3, 3) rotation matrices (Rodrigues' formula)."""
+    axis_angle = np.asarray(axis_angle, np.float64)
+    angle = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(axis_angle, -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*axis_angle.shape[:-1], 3, 3)
+    sinc, half = np.sinc(angle / np.pi), np.sinc(angle / (2 * np.pi))  # sin(a)/a and sin(a/2)/(a/2), right at 0 too
+    return np.eye(3) + sinc * cross + 0.5 * half**2 * (cross @ cross)
+
+
+def _checked(
+    head: HeadModel, weights: np.ndarray, rotations: Mapping[str, np.ndarray] | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    weights = np.asarray(weights, np.float32)
+    if weights.ndim != 2 or weights.shape[1] != len(head.blendshape_names):
+        raise ValueError(f"weights must be (frames, {len(head.blendshape_names)}), not {weights.shape}")
+    moving = {}
+    for name, value in (rotations or {}).items():
+        value = np.asarray(value)
+        if value.shape != (len(weights), 3):
+            raise ValueError(f"the rotation of '{name}' must be ({len(weights)}, 3), not {value.shape}")
+        if name in head.skin and value.any():
+            moving[name] = rotation_matrices(value).astype(np.float32)
+    return weights, moving
+
+
+def pose_vertices(
+    head: HeadModel, weights: np.ndarray, rotations: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """Every vertex in every frame.
+
+    weights: (T, 52) in the order of `head.blendshape_names`. rotations: joint -> (T, 3) axis-angle in rad, head-local axes;
+    "head", "left_eye" and "right_eye" turn something, others (the jaw moves by jawOpen) are ignored.
+    Blendshapes first, then the eyeballs about their centres, then everything above the neck about the head joint, blended
+    linearly by the skin weights. Returns (T, V, 3) float32 in m. Raises ValueError when shapes do not fit.
+    """
+    weights, moving = _checked(head, weights, rotations)
+    count = len(head.vertices)
+    basis = head.blendshapes.reshape(len(head.blendshape_names), -1)
+    posed = np.empty((len(weights), count, 3), np.float32)
+    block = max(1, BLOCK_BYTES // (12 * count))
+    for start in range(0, len(weights), block):
+        frames = slice(start, start + block)
+        np.matmul(weights[frames], basis, out=posed[frames].reshape(-1, 3 * count))
+        posed[frames] += head.vertices
+        for joint in (*EYES, "head"):
+            if joint in moving:
+                _turn(posed[frames], moving[joint][frames], head.joints[joint], head.skin[joint])
+    return posed
+
+
+def _turn(posed: np.ndarray, matrices: np.ndarray, centre: np.ndarray, skin: np.ndarray) -> None:
+    """Turn (T, V, 3) in place about a centre by (T, 3, 3), as far as the (V,) skin weights say."""
+    ids = np.flatnonzero(skin)
+    part = posed[:, ids]
+    turned = (part - centre) @ matrices.transpose(0, 2, 1) + centre
+    posed[:, ids] = part + skin[ids, None] * (turned - part)
+
+
+def pose_landmarks68(
+    head: HeadModel, weights: np.ndarray, rotations: Mapping[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """The 68 landmarks in every frame: the same motion as `pose_vertices`, for the landmarks alone (one matrix product).
+
+    Arguments as in `pose_vertices`. Returns (T, 68, 3) float32 in m. Eye rotations move no landmark (lids are skin).
+    """
+    weights, moving = _checked(head, weights, rotations)
+    ids, part = head.landmark_triangles, head.landmark_barycentric[..., None]
+    turned_part = part * head.skin["head"][ids][..., None]
+    rest, rest_turned = ((head.vertices[ids] * p).sum(1) for p in (part, turned_part))
+    basis, basis_turned = ((head.blendshapes[:, ids] * p).sum(2) for p in (part, turned_part))
+    still = (weights @ basis.reshape(len(basis), -1)).reshape(-1, 68, 3) + rest
+    if "head" not in moving:
+        return still
+    share = turned_part.sum(1)
+    with_head = (weights @ basis_turned.reshape(len(basis), -1)).reshape(-1, 68, 3) + rest_turned
+    centre = head.joints["head"]
+    return still - with_head + (with_head - share * centre) @ moving["head"].transpose(0, 2, 1) + share * centre
