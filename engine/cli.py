@@ -1,0 +1,191 @@
+"""`python -m engine ...`: a thin skin, one function per subcommand.
+
+Exit status 0 and the file complete; otherwise one clear sentence on stderr, a status that is not 0, and no file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from . import __version__
+from .errors import InputError
+from .failures import describe_failure
+
+PROGRAM = "python -m engine"
+# Subcommands that are a module of their own with add_arguments(parser) and run(options) -> status, imported when asked
+# for, so that no command waits for another's imports.
+MODULE_COMMANDS = {"report": (".report", "measure lip-sync against recordings of real people")}
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaint is one sentence instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message.rstrip('.')}. See {self.prog} --help.", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand and return the exit status."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # a library's advice to programmers is not the one sentence we promise
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        if arguments and arguments[0] in MODULE_COMMANDS:
+            return _run_module_command(arguments[0], arguments[1:])
+        options = _parser().parse_args(arguments)
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:  # the last resort for a person at a terminal; PYTHONFAULTHANDLER and serve's log tell more
+        print(describe_failure(None, error).message, file=sys.stderr)
+        return EXIT_FAILED
+
+
+def parse_emotion(text: str) -> dict[str, float]:
+    """"happy" or "happy:0.6,surprised:0.4" as weights by name. Raises InputError."""
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, number = part.strip().partition(":")
+        try:
+            weight = float(number) if colon else 1.0
+        except ValueError:
+            weight = -1.0
+        if not name or name in weights or not 0 <= weight <= 1:
+            raise InputError(f"The emotion '{text}' is not like 'happy' or 'happy:0.6,surprised:0.4'.")
+        weights[name] = weight
+    return weights
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROGRAM, description="FaceDiff: facial animation from sound.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    animate = commands.add_parser("animate", help="make a motion file from a sound file")
+    animate.add_argument("audio", help="wav, flac, ogg, mp3, m4a, or a video with sound")
+    animate.add_argument("--out", required=True, help="the motion file to write, .npz")
+    animate.add_argument("--model", default="starter", metavar="NAME_OR_DIR", help="default: %(default)s")
+    animate.add_argument("--emotion", default="", help="happy, or happy:0.6,surprised:0.4; default: neutral")
+    animate.add_argument("--intensity", type=float, default=1.0, help="of the emotion, 0..1; default: 1")
+    animate.add_argument("--seed", type=int, default=0, help="another number is another take; default: 0")
+    animate.add_argument("--steps", type=int, help="sampler steps; default: the model's own")
+    animate.add_argument("--fps", type=float, help="frames per second; default: the model's own")
+    animate.add_argument("--mouth-variation", type=float, help="0..1, how much takes differ at the mouth")
+    animate.add_argument("--device", default="auto", help="auto, cuda, mps or cpu; default: %(default)s")
+    animate.add_argument("--landmarks", action="store_true", help="write the 68 iBUG points too")
+    animate.add_argument("--vertices", action="store_true", help="write every vertex of the head too")
+    animate.add_argument("--progress", action="store_true", help="show progress even when stderr is no terminal")
+    animate.set_defaults(run=_animate)
+
+    serve = commands.add_parser("serve", help="take requests as JSON lines on stdin; Blender runs this")
+    serve.add_argument("--log", type=Path, help="append the log to this file instead of stderr")
+    serve.add_argument("--scratch", type=Path, help="a private folder to remove when stdin ends")
+    serve.set_defaults(run=_serve)
+
+    devices = commands.add_parser("devices", help="list the processors the models can run on")
+    devices.set_defaults(run=_devices)
+
+    for name, (_, summary) in MODULE_COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    return parser
+
+
+def _run_module_command(name: str, arguments: list[str]) -> int:
+    module = importlib.import_module(MODULE_COMMANDS[name][0], __package__)
+    parser = _Parser(prog=f"{PROGRAM} {name}", description=module.__doc__)
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(arguments))
+
+
+def _animate(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    _check_out(out)
+    emotion = parse_emotion(options.emotion) if options.emotion else {}
+    show = _Progress() if options.progress or sys.stderr.isatty() else None
+    from .animate import AnimateOptions, animate  # imports PyTorch, so only when the arguments make sense
+
+    wanted = AnimateOptions(
+        emotion=emotion,
+        intensity=options.intensity,
+        seed=options.seed,
+        steps=options.steps,
+        fps=options.fps,
+        mouth_variation=options.mouth_variation,
+        device=options.device,
+        landmarks=options.landmarks,
+        vertices=options.vertices,
+    )
+    try:
+        motion = animate(options.audio, wanted, model=options.model, progress=show)
+    finally:
+        if show:
+            show.close()
+    motion.save(out)
+    print(f"{out}: {motion.frames} frames at {motion.fps:g} per second")
+    return 0
+
+
+def _check_out(out: Path) -> None:
+    """Say before the work, not after it, that the result cannot be written. Raises InputError."""
+    folder = out.parent
+    if not folder.is_dir():
+        raise InputError(f"There is no folder '{folder}' to write '{out.name}' into.")
+    if out.is_dir():
+        raise InputError(f"'{out}' is a folder, not a file to write.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"The folder '{folder}' does not allow writing.")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from .server import serve
+
+    return serve(options.log, options.scratch)
+
+
+def _devices(options: argparse.Namespace) -> int:
+    from .devices import list_devices
+
+    for device in list_devices():
+        print(f"{device.id:5} {'yes' if device.usable else 'no ':3} {device.label} - {device.reason}")
+    return 0
+
+
+class _Progress:
+    """Progress on stderr: one line rewritten on a terminal, a line per stage and tenth elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = ""
+        self._started = time.monotonic()
+
+    def __call__(self, stage: str, step: int, total: int) -> None:
+        tenths = int(10 * step / max(1, total))
+        text = f"{time.monotonic() - self._started:6.1f} s  {stage} {10 * tenths} %"
+        if text[9:] == self._last:
+            return
+        self._last = text[9:]
+        print(f"\r{text:<60}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        if self._terminal and self._last:
+            print(file=sys.stderr)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

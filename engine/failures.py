@@ -1,0 +1,36 @@
+"""Any exception as one sentence for the user. Standard library only."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+
+from .errors import InputError
+from .messages import Failure
+
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def describe_failure(id: str | None, error: BaseException) -> Failure:
+    """The error as an event: a code, one sentence for the user, and the traceback's end for a developer."""
+    detail = "".join(traceback.format_exception(error))[-4000:]
+    if isinstance(error, InputError):
+        return Failure(id, "input", str(error))
+    if isinstance(error, ImportError):
+        return Failure(id, "install", f"The engine's Python environment is incomplete ({error}).", detail)
+    if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
+        return Failure(id, "memory", "There is not enough memory for this clip; try a shorter one or the CPU.", detail)
+    if isinstance(error, OSError):
+        where = f" ('{error.filename}')" if error.filename else ""
+        if error.errno in DISK_FULL:
+            return Failure(id, "disk_full", f"The disk is full{where}; nothing was written.", detail)
+        reason = error.strerror or str(error) or type(error).__name__
+        return Failure(id, "file", f"A file could not be read or written: {reason}{where}.", detail)
+    first_line = (str(error).splitlines() or ["no message"])[0][:200]
+    message = f"The engine failed unexpectedly ({type(error).__name__}: {first_line})."
+    return Failure(id, "internal", message, detail)
+
+
+def _is_torch_out_of_memory(error: BaseException) -> bool:
+    """torch.OutOfMemoryError on a GPU, a RuntimeError with this text on the CPU; told apart without importing torch."""
+    return type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error)
