@@ -1,0 +1,193 @@
+"""FaceMotion -> F-curves in bulk, and back. Every take is an action of its own; nothing that exists is overwritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..engine.motion import FaceMotion
+from . import compat, heads
+from .resample import to_scene
+from .rotations import axis_angles, euler_angles, matrices_from_euler, matrices_from_quaternions, quaternions
+from .strips import Timing
+
+TAKE_PROPERTY = "facediff_take"  # on the action: what the take was made from
+LINEAR = 1  # the number of 'LINEAR' among a key's interpolations, which foreach_set wants
+REGIONS = (
+    ("brow", "Brows"),
+    ("eye", "Eyes"),
+    ("cheek", "Cheeks and Nose"),
+    ("nose", "Cheeks and Nose"),
+    ("jaw", "Jaw"),
+    ("mouth", "Mouth"),
+    ("tongue", "Mouth"),
+)
+
+
+class BakeError(ValueError):
+    """The motion cannot be written to this head; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Take:
+    """What was written: the action and its first and last frame (inclusive) in the head's scene."""
+
+    action: bpy.types.Action
+    frame_start: int
+    frame_end: int
+
+
+def region_of(channel: str) -> str:
+    """The name of the F-curve group that a channel belongs to."""
+    return next((region for prefix, region in REGIONS if channel.startswith(prefix)), "Other")
+
+
+def bake(
+    head: bpy.types.Object, motion: FaceMotion, timing: Timing, label: str = "take", facts: dict[str, Any] | None = None
+) -> Take:
+    """Write the motion as a new action on the head's shape keys and its rig's bones, and make it the current take.
+
+    timing: which frame of the head's scene shows which second. facts: kept on the action (numbers, strings).
+    Weights are clamped to [0, 1]; keys stand on whole frames and are LINEAR. The actions used before stay in the file.
+    Raises BakeError before anything is changed.
+    """
+    keys, bones = _targets(head, motion)
+    positions = timing.frame(np.arange(motion.frames) / motion.fps)
+    frames, weights, rotations = to_scene(motion, positions)
+    weights = np.clip(weights, 0.0, 1.0)
+    action = bpy.data.actions.new(f"FaceDiff {label}")
+    try:
+        slots = [_write_keys(action, keys, motion.channels, frames, weights)]
+        owners: list[bpy.types.ID] = [keys]
+        if bones:
+            slots.append(_write_bones(action, bones, motion.rotation_names, frames, rotations))
+            owners.append(bones[0].id_data)
+    except BaseException:
+        bpy.data.actions.remove(action)
+        raise
+    action.use_fake_user = True
+    action.use_frame_range = True
+    action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
+    action[TAKE_PROPERTY] = {**(facts or {}), "start": timing.start, "rate": timing.rate, "fps": motion.fps}
+    for owner, slot in zip(owners, slots):
+        data = owner.animation_data_create()
+        if data.action is not None:
+            data.action.use_fake_user = True  # the earlier take, or the user's own work, survives without a user
+        data.action, data.action_slot = action, slot
+    return Take(action, int(frames[0]), int(frames[-1]))
+
+
+def current_take(head: bpy.types.Object) -> bpy.types.Action | None:
+    """The action that moves the head's shape keys now, or None."""
+    keys = head.data.shape_keys
+    return keys.animation_data.action if keys is not None and keys.animation_data is not None else None
+
+
+def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end: int) -> FaceMotion:
+    """The curves of the head as a FaceMotion, one motion frame per scene frame from frame_start to frame_end (inclusive).
+
+    fps: of the scene. Shape keys without a curve hold their present value, bones without one their present rotation.
+    Raises BakeError when the head has no shape keys.
+    """
+    keys = head.data.shape_keys
+    if keys is None:
+        raise BakeError(f"'{head.name}' has no shape keys.")
+    frames = range(frame_start, frame_end + 1)
+    curves = compat.curves_of(keys)
+    names = tuple(block.name for block in keys.key_blocks[1:])
+    weights = np.empty((len(frames), len(names)), np.float32)
+    for k, name in enumerate(names):
+        curve = curves.get((_key_path(name), 0))
+        weights[:, k] = keys.key_blocks[name].value if curve is None else [curve.evaluate(f) for f in frames]
+    rig = heads.rig_of(head)
+    bones = [rig.pose.bones[j] for j in heads.JOINTS if j in rig.pose.bones] if rig is not None else []
+    turned = [axis_angles(_bone_matrices(bone, frames)) for bone in bones]
+    return FaceMotion(
+        fps=fps,
+        channels=names,
+        weights=np.clip(weights, 0.0, 1.0),
+        rotation_names=tuple(bone.name for bone in bones),
+        rotations=np.stack(turned, 1) if turned else None,
+        meta={"source": "curves", "frame_start": frame_start},
+    )
+
+
+def _targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key, list[bpy.types.PoseBone]]:
+    keys = head.data.shape_keys
+    if keys is None or not set(motion.channels) & set(keys.key_blocks.keys()):
+        raise BakeError(f"'{head.name}' has none of the shape keys that the motion moves, such as 'jawOpen'.")
+    if motion.frames == 0:
+        raise BakeError("The motion has no frames.")
+    rig = heads.rig_of(head)
+    bones = [rig.pose.bones[n] for n in motion.rotation_names if n in heads.JOINTS and n in rig.pose.bones] if rig else []
+    for owner in (keys, *{bone.id_data for bone in bones}):
+        if not owner.is_editable:
+            raise BakeError(f"'{owner.name}' is linked from another file and cannot be animated here.")
+        if owner.animation_data is not None and owner.animation_data.use_tweak_mode:
+            raise BakeError(f"An NLA strip of '{owner.name}' is being tweaked: leave tweak mode (Tab) first.")
+    for bone in bones:
+        if bone.rotation_mode == "AXIS_ANGLE":
+            raise BakeError(f"The bone '{bone.name}' is in Axis Angle mode: choose Euler or Quaternion for it first.")
+    return keys, bones
+
+
+def _key_path(name: str) -> str:
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+
+
+def _write_keys(
+    action: bpy.types.Action, keys: bpy.types.Key, channels: tuple[str, ...], frames: np.ndarray, weights: np.ndarray
+) -> bpy.types.ActionSlot:
+    slot, bag = compat.new_curves(action, keys)
+    for k, channel in enumerate(channels):
+        if channel in keys.key_blocks:
+            _write_curve(bag, _key_path(channel), 0, region_of(channel), frames, weights[:, k])
+    return slot
+
+
+def _write_bones(
+    action: bpy.types.Action,
+    bones: list[bpy.types.PoseBone],
+    names: tuple[str, ...],
+    frames: np.ndarray,
+    rotations: np.ndarray,
+) -> bpy.types.ActionSlot:
+    slot, bag = compat.new_curves(action, bones[0].id_data)
+    for bone in bones:
+        matrices = rotations[:, names.index(bone.name)]
+        if bone.rotation_mode == "QUATERNION":
+            attribute, values = "rotation_quaternion", quaternions(matrices)
+        else:
+            attribute, values = "rotation_euler", euler_angles(matrices, bone.rotation_mode)
+        for axis in range(values.shape[1]):
+            _write_curve(bag, bone.path_from_id(attribute), axis, bone.name, frames, values[:, axis])
+    return slot
+
+
+def _write_curve(
+    bag: bpy.types.ActionChannelbag, path: str, index: int, group: str, frames: np.ndarray, values: np.ndarray
+) -> None:
+    curve = bag.fcurves.new(path, index=index)
+    curve.group = bag.groups.get(group) or bag.groups.new(group)
+    points = np.empty((len(frames), 2), np.float32)
+    points[:, 0], points[:, 1] = frames, values
+    curve.keyframe_points.add(len(frames))
+    curve.keyframe_points.foreach_set("co", points.ravel())
+    curve.keyframe_points.foreach_set("interpolation", np.full(len(frames), LINEAR, np.int32))
+    curve.update()
+
+
+def _bone_matrices(bone: bpy.types.PoseBone, frames: range) -> np.ndarray:
+    """(F, 3, 3) rotations of the bone from its curves, in its own axes."""
+    quaternion = bone.rotation_mode == "QUATERNION"
+    attribute = "rotation_quaternion" if quaternion else "rotation_euler"
+    curves, path = compat.curves_of(bone.id_data), bone.path_from_id(attribute)
+    present = np.array(getattr(bone, attribute), np.float64)
+    values = np.tile(present, (len(frames), 1))
+    for axis in range(len(present)):
+        if (curve := curves.get((path, axis))) is not None:
+            values[:, axis] = [curve.evaluate(f) for f in frames]
+    return matrices_from_quaternions(values) if quaternion else matrices_from_euler(values, bone.rotation_mode)

@@ -1,0 +1,66 @@
+"""The only file that knows that Blender versions differ, from 4.5 LTS to 5.2 LTS. It tests for features, never for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene whose strips the user sees. From 5.0 the workspace may show another scene's sequencer than the 3D view's."""
+    return getattr(context, "sequencer_scene", None) or context.scene
+
+
+def all_strips(scene: bpy.types.Scene) -> Iterator[bpy.types.Strip]:
+    """Every strip of a scene's sequencer, those inside meta strips included; none when the scene has no sequencer."""
+    if scene.sequence_editor is not None:
+        yield from scene.sequence_editor.strips_all
+
+
+def strip_span(strip: bpy.types.Strip) -> tuple[int, int]:
+    """(first frame, frame after the last) in which the strip is heard or seen, in frames of the sequencer's scene."""
+    if hasattr(strip, "left_handle"):  # 5.1; the older names warn there
+        return strip.left_handle, strip.right_handle
+    return strip.frame_final_start, strip.frame_final_end
+
+
+def strip_content_start(strip: bpy.types.Strip) -> float:
+    """The frame of the sequencer's scene at which the strip's untrimmed content begins."""
+    return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
+
+
+def strip_skipped(strip: bpy.types.SceneStrip) -> int:
+    """How many frames of its content the strip skips before its content start."""
+    return strip.content_trim_start if hasattr(strip, "content_trim_start") else strip.animation_offset_start
+
+
+def new_curves(action: bpy.types.Action, owner: bpy.types.ID) -> tuple[bpy.types.ActionSlot, bpy.types.ActionChannelbag]:
+    """A slot for `owner` in the action, and the channelbag that holds its F-curves and groups."""
+    slot = action.slots.new(id_type=owner.id_type, name=owner.name)
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    return slot, strip.channelbag(slot, ensure=True)
+
+
+def curves_of(owner: bpy.types.ID) -> dict[tuple[str, int], bpy.types.FCurve]:
+    """The F-curves that animate this datablock now, by (data path, index); empty when nothing does."""
+    data = owner.animation_data
+    if data is None or data.action is None or data.action_slot is None:
+        return {}
+    bags = (strip.channelbag(data.action_slot) for layer in data.action.layers for strip in layer.strips)
+    return {(curve.data_path, curve.array_index): curve for bag in bags if bag is not None for curve in bag.fcurves}
+
+
+def eevee_engine() -> str:
+    """The identifier of the EEVEE render engine: it was BLENDER_EEVEE_NEXT until 4.5."""
+    engines = bpy.types.RenderSettings.bl_rna.properties["engine"].enum_items.keys()
+    return "BLENDER_EEVEE" if "BLENDER_EEVEE" in engines else "BLENDER_EEVEE_NEXT"
+
+
+def use_material_nodes(material: bpy.types.Material) -> Any:
+    """The material's node tree; from 5.0 every material has one, and asking for it warns."""
+    if material.node_tree is None:
+        material.use_nodes = True
+    return material.node_tree

@@ -1,0 +1,172 @@
+"""A face model becomes a Blender object: mesh, one shape key per blendshape, materials, and a rig for head and eyes.
+
+The model's axes (+x the subject's left, +y up, +z forward) become Blender's by (x, y, z) -> (x, -z, y): the face looks
+along -Y and up is +Z. Every bone of the rig stands upright with a roll such that its own axes are the model's axes, so
+a rotation of a `FaceMotion` is, unchanged, the rotation of the pose bone.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..engine.face.starter_head import EYES, HeadModel, MaterialSpec
+from . import compat
+
+HEAD_PROPERTY = "facediff_head"  # on the mesh object: the name of the model that it was made from
+SOURCE_PROPERTY = "facediff_source"
+COLLECTION = "FaceDiff"
+COLOR_ATTRIBUTE = "Color"
+JOINTS = ("head", *EYES)  # the bones that a FaceMotion turns
+EULER_ORDER = "ZXY"  # turn, then nod, then tilt: each reads on a curve of its own, and nothing locks before 90 degrees of nod
+BONE_LENGTH = {"neck": 0.06, "head": 0.12, "left_eye": 0.03, "right_eye": 0.03}  # m
+
+
+def to_blender(points: np.ndarray) -> np.ndarray:
+    """(..., 3) in the model's axes -> (..., 3) float32 in Blender's axes. Same unit."""
+    points = np.asarray(points, np.float32)
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], -1)
+
+
+def is_head(obj: bpy.types.Object | None) -> bool:
+    """Whether the object is a head that this add-on made, whatever it is called now."""
+    return obj is not None and obj.type == "MESH" and HEAD_PROPERTY in obj
+
+
+def rig_of(head: bpy.types.Object) -> bpy.types.Object | None:
+    """The armature object that deforms the head, or None when the user took it away."""
+    for modifier in head.modifiers:
+        if modifier.type == "ARMATURE" and modifier.object is not None:
+            return modifier.object
+    return None
+
+
+def head_of(obj: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The head that this object is, or that this rig drives; None when it is neither."""
+    if is_head(obj):
+        return obj
+    if obj is not None and obj.type == "ARMATURE":
+        return next((child for child in obj.children_recursive if is_head(child) and rig_of(child) == obj), None)
+    return None
+
+
+def add_head(model: HeadModel, scene: bpy.types.Scene, location: tuple[float, float, float] = (0, 0, 0)) -> bpy.types.Object:
+    """Build the head and its rig in the scene's "FaceDiff" collection and return the mesh object.
+
+    location: world position (m) of the point midway between the eyeballs. Takes a fraction of a second.
+    """
+    name = f"FaceDiff {model.name.replace('_', ' ').title()}"
+    mesh = _mesh(model, name)
+    head = bpy.data.objects.new(name, mesh)
+    head[HEAD_PROPERTY] = model.name
+    head[SOURCE_PROPERTY] = f"made by FaceDiff from its own model '{model.name}'"
+    rig = bpy.data.objects.new(f"{name} Rig", bpy.data.armatures.new(f"{name} Rig"))
+    rig.location = location
+    collection = _collection(scene)
+    collection.objects.link(rig)
+    collection.objects.link(head)
+    _shape_keys(head, model)
+    _bones(rig, model, scene)
+    _skin(head, model)
+    head.parent = rig
+    modifier = head.modifiers.new("Rig", "ARMATURE")
+    modifier.object = rig
+    return head
+
+
+def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
+    for collection in scene.collection.children:
+        if collection.name.split(".")[0] == COLLECTION and collection.is_editable:
+            return collection
+    collection = bpy.data.collections.new(COLLECTION)
+    scene.collection.children.link(collection)
+    return collection
+
+
+def _mesh(model: HeadModel, name: str) -> bpy.types.Mesh:
+    mesh = bpy.data.meshes.new(name)
+    sizes = np.ascontiguousarray(model.face_sizes, np.int32)
+    mesh.vertices.add(len(model.vertices))
+    mesh.vertices.foreach_set("co", to_blender(model.vertices).ravel())
+    mesh.loops.add(len(model.face_vertices))
+    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(model.face_vertices, np.int32))
+    mesh.polygons.add(len(sizes))
+    mesh.polygons.foreach_set("loop_start", np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int32))
+    mesh.polygons.foreach_set("material_index", np.ascontiguousarray(model.material_index, np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(sizes), bool))
+    mesh.update(calc_edges=True)
+    if model.vertex_colors is not None:
+        colors = np.ones((len(model.vertices), 4), np.float32)
+        colors[:, :3] = model.vertex_colors
+        attribute = mesh.color_attributes.new(COLOR_ATTRIBUTE, "FLOAT_COLOR", "POINT")
+        attribute.data.foreach_set("color", colors.ravel())
+    for spec in model.materials:
+        mesh.materials.append(_material(spec, painted=model.vertex_colors is not None))
+    return mesh
+
+
+def _material(spec: MaterialSpec, painted: bool) -> bpy.types.Material:
+    material = bpy.data.materials.new(f"FaceDiff {spec.name}")
+    material.diffuse_color = (*spec.base_color, 1.0)
+    material.roughness = spec.roughness
+    tree = compat.use_material_nodes(material)
+    shader = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
+    shader.inputs["Base Color"].default_value = (*spec.base_color, 1.0)
+    shader.inputs["Roughness"].default_value = spec.roughness
+    shader.inputs["Subsurface Weight"].default_value = spec.subsurface
+    shader.inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.2)
+    shader.inputs["Subsurface Scale"].default_value = 0.004  # m; light goes a few millimetres through skin
+    shader.inputs["Coat Weight"].default_value = spec.coat
+    if painted:
+        paint = tree.nodes.new("ShaderNodeVertexColor")
+        paint.layer_name = COLOR_ATTRIBUTE
+        paint.location = (shader.location.x - 220, shader.location.y)
+        tree.links.new(paint.outputs["Color"], shader.inputs["Base Color"])
+    return material
+
+
+def _shape_keys(head: bpy.types.Object, model: HeadModel) -> None:
+    rest = to_blender(model.vertices)
+    head.shape_key_add(name="Basis", from_mix=False)
+    for name, delta in zip(model.blendshape_names, to_blender(model.blendshapes)):
+        key = head.shape_key_add(name=name, from_mix=False)
+        key.slider_min, key.slider_max, key.value = 0.0, 1.0, 0.0  # from 5.0 a new key comes with the value 1
+        key.points.foreach_set("co", (rest + delta).ravel())
+    head.active_shape_key_index = 0
+
+
+def _bones(rig: bpy.types.Object, model: HeadModel, scene: bpy.types.Scene) -> None:
+    """Upright bones whose local axes are the model's: local Y up, local Z forward (Blender's -Y), local X to the left."""
+    armature = rig.data
+    armature.display_type = "STICK"
+    layer = scene.view_layers[0]
+    with bpy.context.temp_override(scene=scene, view_layer=layer):
+        before = layer.objects.active
+        layer.objects.active = rig
+        bpy.ops.object.mode_set(mode="EDIT")
+        for joint, parent in (("neck", None), ("head", "neck"), ("left_eye", "head"), ("right_eye", "head")):
+            bone = armature.edit_bones.new(joint)
+            bone.head = to_blender(model.joints[joint])
+            bone.tail = bone.head + type(bone.head)((0.0, 0.0, BONE_LENGTH[joint]))
+            bone.align_roll((0.0, -1.0, 0.0))
+            bone.parent = armature.edit_bones[parent] if parent else None
+        bpy.ops.object.mode_set(mode="OBJECT")
+        layer.objects.active = before
+    for bone in rig.pose.bones:
+        bone.rotation_mode = EULER_ORDER
+        bone.lock_location = bone.lock_scale = (True, True, True)
+
+
+def _skin(head: bpy.types.Object, model: HeadModel) -> None:
+    """Vertex groups such that the armature does what `pose_vertices` does: eyes first, then all above the neck."""
+    turned = model.skin["head"]
+    eyes = {eye: model.skin[eye] * turned for eye in EYES}
+    weights = {"neck": 1.0 - turned, "head": turned - sum(eyes.values()), **eyes}
+    for joint, values in weights.items():
+        group = head.vertex_groups.new(name=joint)
+        quantised = np.round(np.clip(values, 0.0, 1.0), 5)
+        levels, which = np.unique(quantised, return_inverse=True)
+        order = np.argsort(which, kind="stable")
+        for level, ids in zip(levels, np.split(order, np.cumsum(np.bincount(which))[:-1])):
+            if level > 0.0:
+                group.add(ids.tolist(), float(level), "REPLACE")

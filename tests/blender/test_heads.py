@@ -1,0 +1,89 @@
+"""The head in Blender has exactly the geometry that the model's own `pose_vertices` gives."""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+import numpy as np
+import pytest
+from facediff_tree.engine.face.arkit import ARKIT_52
+from facediff_tree.engine.face.starter_head import load_starter_head, pose_vertices
+from facediff_tree.facediff_blender import heads
+
+
+@pytest.fixture
+def model():
+    return load_starter_head()
+
+
+def evaluated(head: bpy.types.Object) -> np.ndarray:
+    """(V, 3) world positions of the head's evaluated vertices."""
+    instance = head.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    co = np.empty(len(instance.data.vertices) * 3, np.float32)
+    instance.data.vertices.foreach_get("co", co)
+    matrix = np.array(instance.matrix_world)
+    return co.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def test_shape_keys_are_arkits_and_sliders_go_from_0_to_1(model):
+    head = heads.add_head(model, bpy.context.scene)
+    blocks = head.data.shape_keys.key_blocks
+    assert blocks.keys() == ["Basis", *ARKIT_52]
+    assert all((b.slider_min, b.slider_max, b.value) == (0.0, 1.0, 0.0) for b in blocks[1:])
+    assert head.data.validate() is False, "the mesh had faults that Blender repaired"
+    assert [slot.material.name for slot in head.material_slots] == [f"FaceDiff {m.name}" for m in model.materials]
+
+
+def test_neutral_is_the_models_and_faces_minus_y(model):
+    head = heads.add_head(model, bpy.context.scene)
+    co = evaluated(head)
+    assert np.abs(co - heads.to_blender(model.vertices)).max() < 1e-6
+    nose = model.landmark_triangles[30]
+    assert co[nose, 1].mean() < co[:, 1].mean(), "the nose must point to -Y"
+    assert co[:, 2].max() > 0.05 and heads.rig_of(head).type == "ARMATURE"
+
+
+def test_weights_and_rotations_move_it_as_pose_vertices_does(model):
+    head = heads.add_head(model, bpy.context.scene, (0.5, -0.25, 1.5))
+    rig = heads.rig_of(head)
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        weights = rng.uniform(0, 1, 52).astype(np.float32) * (rng.uniform(size=52) < 0.3)
+        turns = {name: rng.normal(0, 0.3, 3) for name in heads.JOINTS}
+        for name, value in zip(model.blendshape_names, weights):
+            head.data.shape_keys.key_blocks[name].value = value
+        for name, turn in turns.items():
+            bone = rig.pose.bones[name]
+            bone.rotation_mode = "AXIS_ANGLE"
+            angle = np.linalg.norm(turn)
+            bone.rotation_axis_angle = (angle, *(turn / angle))
+        expected = pose_vertices(model, weights[None], {n: t[None] for n, t in turns.items()})[0]
+        error = np.linalg.norm(evaluated(head) - heads.to_blender(expected) - (0.5, -0.25, 1.5), axis=1)
+        assert error.max() < 1e-5, f"{error.max() * 1000:.4f} mm"
+
+
+def test_it_is_recognised_by_its_property_not_by_its_name(model):
+    head = heads.add_head(model, bpy.context.scene)
+    other = heads.add_head(model, bpy.context.scene)
+    head.name, heads.rig_of(head).name = "Bob", "Skeleton"
+    assert heads.is_head(head) and heads.head_of(heads.rig_of(head)) == head
+    assert heads.head_of(heads.rig_of(other)) == other != head
+    imposter = bpy.data.objects.new("FaceDiff Starter Head", bpy.data.meshes.new("m"))
+    assert not heads.is_head(imposter) and heads.head_of(imposter) is None and heads.head_of(None) is None
+    assert [c.name for c in bpy.context.scene.collection.children] == ["FaceDiff"]
+    assert len(bpy.context.scene.collection.children["FaceDiff"].objects) == 4
+
+
+def test_adding_takes_less_than_a_second(model):
+    heads.add_head(model, bpy.context.scene)
+    start = time.perf_counter()
+    heads.add_head(model, bpy.context.scene)
+    assert time.perf_counter() - start < 1.0
+
+
+def test_the_active_object_and_its_mode_stay(model):
+    bpy.ops.mesh.primitive_cube_add()
+    cube = bpy.context.object
+    heads.add_head(model, bpy.context.scene)
+    assert bpy.context.object == cube and bpy.context.mode == "OBJECT"
