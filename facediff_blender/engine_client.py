@@ -62,6 +62,7 @@ class Limits:
     job_silence: float = 30.0  # the engine says something every second while it works
     stuck: float = 600.0  # no step of any job on any computer we know takes this long
     cancel_grace: float = 3.0
+    end_grace: float = 1.0  # between the end of its output and its own end
     stop_grace: float = 0.3
     restart: float = 5.0
     garbage_lines: int = 100
@@ -124,6 +125,15 @@ class _Process:
             except queue.Full:
                 continue
 
+    def _log(self, text: str) -> None:
+        if self.closed:
+            return
+        try:
+            with open(self._log_file, "a", encoding="utf-8") as log:
+                log.write(f"{text}\n")
+        except OSError:  # the folder went with `stop` just now, or the disk is full: a log must not end the reading
+            return
+
     def _read(self) -> None:
         stream = self.child.stdout
         assert stream is not None
@@ -133,8 +143,7 @@ class _Process:
                     self._put(decode_event(line))
                 except ProtocolError:
                     text = line[:200].decode("utf-8", "replace").strip()
-                    with open(self._log_file, "a", encoding="utf-8") as log:
-                        log.write(f"not a message: {text}\n")
+                    self._log(f"not a message: {text}")
                     self._put(_Notice("garbage", text))
         self._put(_Notice("eof"))
         self.child.wait()
@@ -364,7 +373,7 @@ class EngineClient:
             return self._end_for_cancel()
         if not heard and process.child.poll() is not None and self._silence > 0.5:
             return self._fail(self._exit_sentence())  # a grandchild keeps the pipe open
-        if self._eof and now - self._eof > 1.0:
+        if self._eof and now - self._eof > self.limits.end_grace:
             return self._fail("The engine closed its output but did not end.")
         if self.hello is None and self._silence > self.limits.start_silence:
             return self._fail(f"The engine did not start within {self.limits.start_silence:.0f} s.")

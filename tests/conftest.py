@@ -1,0 +1,10 @@
+"""Puts the tree's root on the path, whatever its folder is called, so that every test can `from engine import ...`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
