@@ -1,0 +1,146 @@
+"""Speech to a moving face: the one function behind the command line, the server and the tests."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .audio import load_audio
+from .errors import Cancelled, InputError
+from .motion import FaceMotion
+
+if TYPE_CHECKING:
+    from .starter.pipeline import Starter
+
+ASSETS = Path(__file__).parent / "assets"
+EMOTIONS = ("neutral", "angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")
+DEFAULT_FPS = 25.0
+MAX_STEPS = 1000
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class AnimateOptions:
+    """What the user chooses. None means the model's own default.
+
+    emotion: weights 0..1 by name; empty is neutral. intensity: 0..1, a factor on all of them. fps: frames per second of
+    the result. mouth_variation: 0 (the same mouth for every seed) to 1 (sampled). device: auto, cuda, mps or cpu.
+    """
+
+    emotion: Mapping[str, float] = field(default_factory=dict)
+    intensity: float = 1.0
+    seed: int = 0
+    steps: int | None = None
+    fps: float | None = None
+    mouth_variation: float | None = None
+    device: str = "auto"
+    landmarks: bool = False
+    vertices: bool = False
+
+
+def animate(
+    audio_path: str | os.PathLike[str],
+    options: AnimateOptions,
+    model: str = "starter",
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FaceMotion:
+    """Animate the speech in a file. `progress(stage, step, total)` follows it; `cancelled()` is asked between steps.
+
+    Raises InputError (one sentence: bad sound, unknown emotion or model, option out of range) and Cancelled.
+    """
+    from .devices import pick_device
+    from .starter.pipeline import DEFAULT_STEPS, DEFAULT_VARIATION, Stopwatch, generate
+
+    emotion = check_options(options)
+
+    def report(stage: str, step: int, total: int) -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled
+        if progress is not None:
+            progress(stage, step, total)
+
+    clock = Stopwatch()
+    report("load", 0, 1)
+    loaded = load_model(model, str(pick_device(options.device)))
+    clock.lap("load")
+    samples = load_audio(audio_path)
+    clock.lap("audio")
+    motion = generate(
+        loaded,
+        samples,
+        emotion,
+        options.seed,
+        options.steps or DEFAULT_STEPS,
+        options.fps or DEFAULT_FPS,
+        DEFAULT_VARIATION if options.mouth_variation is None else options.mouth_variation,
+        report,
+    )
+    clock.lap("generate")
+    report("geometry", 0, 1)
+    motion = with_geometry(motion, options.landmarks, options.vertices)
+    clock.lap("geometry")
+    report("geometry", 1, 1)
+    del clock.laps["generate"]  # its parts are in the motion already
+    motion.meta["seconds"] = {**clock.laps, **motion.meta["seconds"]}
+    motion.meta["intensity"] = options.intensity
+    motion.meta["engine_version"] = __version__
+    motion.meta["audio_sha256"] = hashlib.sha256(samples.tobytes()).hexdigest()
+    return motion
+
+
+def check_options(options: AnimateOptions) -> dict[str, float]:
+    """The emotion weights that the model gets, intensity applied. Raises InputError when an option is out of range."""
+    unknown = [name for name in options.emotion if name not in EMOTIONS]
+    if unknown:
+        raise InputError(f"There is no emotion '{unknown[0]}'; choose from {', '.join(EMOTIONS)}.")
+    for name, value in {**options.emotion, "intensity": options.intensity}.items():
+        if not 0 <= value <= 1:
+            raise InputError(f"The strength of '{name}' must be between 0 and 1, not {value}.")
+    if options.mouth_variation is not None and not 0 <= options.mouth_variation <= 1:
+        raise InputError(f"The mouth variation must be between 0 and 1, not {options.mouth_variation}.")
+    if options.steps is not None and not 1 <= options.steps <= MAX_STEPS:
+        raise InputError(f"The number of steps must be between 1 and {MAX_STEPS}, not {options.steps}.")
+    if options.fps is not None and not (math.isfinite(options.fps) and 1 <= options.fps <= 240):
+        raise InputError(f"The frame rate must be between 1 and 240, not {options.fps}.")
+    return {n: w * options.intensity for n, w in options.emotion.items() if n != "neutral" and w * options.intensity > 0}
+
+
+def load_model(name: str, device: str) -> Starter:
+    """The model `name`: "starter", or a folder with a converted or trained model; kept in memory between calls."""
+    folder = ASSETS / "starter" if name == "starter" else Path(name)
+    if not (folder / "config.json").is_file():
+        raise InputError(f"There is no model '{name}': '{folder}' has no config.json.")
+    return _load(folder.resolve(), device)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, device: str) -> Starter:
+    import torch
+
+    from .starter.pipeline import load
+
+    return load(folder, torch.device(device))
+
+
+def with_geometry(motion: FaceMotion, landmarks: bool, vertices: bool) -> FaceMotion:
+    """The motion with the starter head's landmarks (T, 68, 3) and vertices (T, V, 3), metres, where asked for."""
+    if not (landmarks or vertices):
+        return motion
+    from .face.starter_head import load_starter_head, pose_landmarks68, pose_vertices
+
+    head = load_starter_head()
+    rotations = {name: motion.rotation(name) for name in motion.rotation_names}
+    weights = motion.weights[:, [motion.channels.index(n) for n in head.blendshape_names]]
+    return replace(
+        motion,
+        landmarks68=pose_landmarks68(head, weights, rotations) if landmarks else None,
+        vertices=pose_vertices(head, weights, rotations) if vertices else None,
+    )

@@ -1,0 +1,104 @@
+"""The starter's ears: a small convolutional speech encoder with a phone head, and the mouth regressor on top of it.
+
+Plain layers only (linear, conv, ReLU-like, LayerNorm), so that the models also run without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..audio import MEL_BANDS
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of the speech encoder."""
+
+    phones: int
+    controls: int
+    width: int = 224
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class RegressorConfig:
+    """Sizes of the mouth regressor. `mouth`: names of its ARKit channels; two contacts follow them."""
+
+    feature_dim: int
+    emotions: int
+    mouth: tuple[str, ...] = field(default_factory=tuple)
+    width: int = 192
+    layers: int = 3
+
+
+class ResidualConv(nn.Module):
+    """x + W relu(conv(LN(x))): LN over channels, conv over 5 (dilated) frames."""
+
+    def __init__(self, width: int, dilation: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.out(F.relu(self.conv(self.norm(x).transpose(1, 2)).transpose(1, 2)))
+
+
+class SpeechEncoder(nn.Module):
+    """(B, T100, 80) log-mel at 100 Hz to features at 50 Hz; frame m is centred on m * 20 ms."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        self.stem = nn.Conv1d(MEL_BANDS, config.width, 5, stride=2, padding=2)
+        self.layers = nn.ModuleList(ResidualConv(config.width, d) for d in config.dilations)
+        self.norm = nn.LayerNorm(config.width)
+        self.phone_head = nn.Linear(config.width, config.phones)
+        self.control_head = nn.Linear(config.width, config.controls)
+
+    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (B, T50, width), phone logits (B, T50, phones), control logits (B, T50, controls)."""
+        x = F.relu(self.stem(mel.transpose(1, 2))).transpose(1, 2)
+        for layer in self.layers:
+            x = layer(x)
+        x = self.norm(x)
+        return x, self.phone_head(x), self.control_head(x)
+
+    @property
+    def feature_dim(self) -> int:
+        """Numbers per 25 Hz frame that `conditions` gives."""
+        return 2 * (self.config.width + self.config.phones)
+
+    def conditions(self, mel: Tensor, frames: int) -> Tensor:
+        """(B, T100, 80) to (B, frames, feature_dim) at 25 Hz: features and phone posteriors, consecutive frames paired."""
+        x, phones, _ = self(mel)
+        both = torch.cat([x, phones.softmax(-1)], dim=-1)
+        missing = 2 * frames - both.shape[1]
+        if missing > 0:
+            both = torch.cat([both, both[:, -1:].expand(-1, missing, -1)], dim=1)
+        return both[:, : 2 * frames].reshape(len(both), frames, -1)
+
+
+class MouthRegressor(nn.Module):
+    """The deterministic mouth: features and emotion to ARKit mouth weights and the two contacts (close, fv)."""
+
+    def __init__(self, config: RegressorConfig):
+        super().__init__()
+        self.config = config
+        self.features_in = nn.Linear(config.feature_dim, config.width)
+        self.emotion_in = nn.Linear(config.emotions, config.width)
+        self.layers = nn.ModuleList(ResidualConv(config.width, 1) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.out = nn.Linear(config.width, len(config.mouth) + 2)
+
+    def forward(self, features: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
+        """features (B, T, feature_dim), emotion (B, T, E) -> mouth weights (B, T, M) and contact logits (B, T, 2)."""
+        x = self.features_in(features) + self.emotion_in(emotion)
+        for layer in self.layers:
+            x = layer(x)
+        out = self.out(self.norm(x))
+        return out[..., :-2], out[..., -2:]
