@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except Exception as error:  # the last resort for a person at a terminal; PYTHONFAULTHANDLER and serve's log tell more
+    except Exception as error:  # the last resort for a person at a terminal
         print(describe_failure(None, error).message, file=sys.stderr)
         return EXIT_FAILED
 
@@ -179,7 +179,10 @@ class _Progress:
         if text[9:] == self._last:
             return
         self._last = text[9:]
-        print(f"\r{text:<60}" if self._terminal else text, end="" if self._terminal else "\n", file=sys.stderr, flush=True)
+        if self._terminal:
+            print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the line."""

@@ -1,9 +1,9 @@
-"""The words that Blender and the engine process say to each other: one JSON object per line, UTF-8. Standard library only.
+"""The words that Blender and the engine process say to each other. Standard library only.
 
-Blender writes requests to the engine's stdin; the engine writes events to its stdout. Every message is a dataclass
-here; `encode` makes a line of it and `decode_request` / `decode_event` make it again from a line, checked. Fields that
-a reader does not know are ignored, so a newer side may say more; a field that is missing or of the wrong type is a
-`ProtocolError`. Bulk data never travels here: motions are files (see motion.py).
+One JSON object per line, UTF-8: Blender writes requests to the engine's stdin, the engine writes events to its stdout.
+Every message is a dataclass here; `encode` makes a line of it and `decode_request` / `decode_event` make it again from
+a line, checked. Fields that a reader does not know are ignored, so a newer side may say more; a field that is missing
+or of the wrong type is a `ProtocolError`. Bulk data never travels here: motions are files (see motion.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, MISSING
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 

@@ -51,6 +51,8 @@ LAST_CHANCE_SECONDS = 0.5  # for a running job to notice that the host is gone, 
 # and the time left depend on it. A stage that is not named here moves the bar by nothing.
 STAGE_SHARES: Mapping[str, float] = {"audio": 0.1, "features": 0.05, "sampling": 0.7, "decode": 0.1, "head": 0.05}
 
+Report = Callable[[str, int, int], None]  # stage, step, total
+
 log = logging.getLogger("engine.server")
 
 
@@ -65,7 +67,7 @@ class Savable(Protocol):
 class Engine:
     """The loaded engine, as far as the server needs it. generate(request, progress, cancelled) -> motion."""
 
-    generate: Callable[[Generate, Callable[[str, int, int], None], Callable[[], bool]], Savable]
+    generate: Callable[[Generate, Report, Callable[[], bool]], Savable]
     devices: list[DeviceInfo]
     default_device: str
     models: list[str] = field(default_factory=list)
@@ -76,7 +78,7 @@ def load_engine() -> Engine:
     from .animate import AnimateOptions, animate
     from .devices import list_devices, pick_device
 
-    def generate(request: Generate, progress: Callable[[str, int, int], None], cancelled: Callable[[], bool]) -> Savable:
+    def generate(request: Generate, progress: Report, cancelled: Callable[[], bool]) -> Savable:
         options = AnimateOptions(
             emotion=request.emotion,
             intensity=request.intensity,

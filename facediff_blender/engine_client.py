@@ -14,18 +14,15 @@ import queue
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine import __version__ as ENGINE_VERSION
 from ..engine.messages import (
-    MAX_LINE,
     PROTOCOL,
     Alive,
     Cancel,
@@ -39,15 +36,13 @@ from ..engine.messages import (
     ProtocolError,
     Request,
     Result,
-    decode_event,
     encode,
 )
+from .engine_process import EngineProcess, Notice
 
 # Run by the engine's Python with -I, which keeps every path of the host out of sys.path; the root comes back in here.
 BOOT = "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_module('engine', run_name='__main__')"
 MAX_LOG = 1 << 20  # bytes; a longer log is begun anew at the next start
-# Settings of the host's own Python or launcher that would break another Python.
-HOST_VARIABLES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "CONDA_", "_CONDA", "BLENDER_", "LD_PRELOAD", "DYLD_INSERT")
 
 
 class EngineError(RuntimeError):
@@ -66,99 +61,6 @@ class Limits:
     stop_grace: float = 0.3
     restart: float = 5.0
     garbage_lines: int = 100
-
-
-@dataclass(frozen=True)
-class _Notice:
-    """What a thread has to say that is no event: `kind` is "garbage", "eof", "pipe" or "exit"."""
-
-    kind: str
-    text: str = ""
-
-
-class _Process:
-    """One run of the engine: the child, its two threads, and the queue that they fill."""
-
-    def __init__(self, command: Sequence[str], scratch: Path, log_file: Path) -> None:
-        """Start it. Raises OSError when the executable cannot be run."""
-        self.inbox: queue.Queue[Event | _Notice] = queue.Queue(maxsize=10_000)  # a full one holds up the engine, not us
-        self.outbox: queue.Queue[bytes | None] = queue.Queue()
-        self.closed = False
-        flags = {"start_new_session": True} if os.name == "posix" else {"creationflags": _windows_flags()}
-        with open(log_file, "ab") as log:
-            self.child = subprocess.Popen(
-                list(command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=scratch,
-                env=clean_environment(os.environ),
-                close_fds=True,
-                **flags,
-            )
-        self._log_file = log_file
-        for target in (self._read, self._write):
-            threading.Thread(target=target, name=f"facediff engine {target.__name__}", daemon=True).start()
-
-    def kill_tree(self) -> None:
-        """End the child and every process that it started, at once. Does nothing when they are gone."""
-        self.closed = True
-        self.outbox.put(None)
-        if os.name == "posix":
-            try:
-                os.killpg(self.child.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):  # PermissionError: macOS says it of a zombie
-                pass
-        elif self.child.poll() is None:
-            subprocess.Popen(
-                ["taskkill", "/F", "/T", "/PID", str(self.child.pid)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                creationflags=_windows_flags(),
-            )
-
-    def _put(self, item: Event | _Notice) -> None:
-        while not self.closed:
-            try:
-                return self.inbox.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def _log(self, text: str) -> None:
-        if self.closed:
-            return
-        try:
-            with open(self._log_file, "a", encoding="utf-8") as log:
-                log.write(f"{text}\n")
-        except OSError:  # the folder went with `stop` just now, or the disk is full: a log must not end the reading
-            return
-
-    def _read(self) -> None:
-        stream = self.child.stdout
-        assert stream is not None
-        with stream:
-            while line := stream.readline(MAX_LINE + 1):
-                try:
-                    self._put(decode_event(line))
-                except ProtocolError:
-                    text = line[:200].decode("utf-8", "replace").strip()
-                    self._log(f"not a message: {text}")
-                    self._put(_Notice("garbage", text))
-        self._put(_Notice("eof"))
-        self.child.wait()
-        self._put(_Notice("exit"))
-
-    def _write(self) -> None:
-        stream = self.child.stdin
-        assert stream is not None
-        try:
-            with stream:
-                while (line := self.outbox.get()) is not None:
-                    stream.write(line)
-                    stream.flush()
-        except OSError as error:  # the child ended or closed its stdin; closing the stream may say it once more
-            self._put(_Notice("pipe", str(error)))
 
 
 class EngineClient:
@@ -184,7 +86,7 @@ class EngineClient:
         self.hello: Hello | None = None
         self.problem = ""  # the sentence of the last failure of the process itself
         self._command, self._log_file, self._clock = command, log_file, clock
-        self._process: _Process | None = None
+        self._process: EngineProcess | None = None
         self._scratch: Path | None = None
         self._started = -1e9
         self._failed_start = False  # the last run ended by itself, so it must not be tried again at once
@@ -250,7 +152,7 @@ class EngineClient:
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
             if self.log_file.exists() and self.log_file.stat().st_size > MAX_LOG:
                 self.log_file.unlink()
-            self._process = _Process(self._argv(), self.scratch, self.log_file)
+            self._process = EngineProcess(self._argv(), self.scratch, self.log_file)
         except OSError as error:
             self._failed_start = False  # nothing ran, and the user may have mended it already
             what = "was not found" if isinstance(error, FileNotFoundError) else f"cannot be run ({error.strerror})"
@@ -285,7 +187,8 @@ class EngineClient:
     def poll(self, budget_seconds: float = 0.005) -> list[Event]:
         """The events that have come in, reading for at most the budget. A process that died, hangs or talks nonsense
         is ended here, with a Failure for every unfinished job, or one with id None where there was none."""
-        process, events = self._process, []
+        process = self._process
+        events: list[Event] = []
         if process is None:
             return events
         end = time.perf_counter() + budget_seconds
@@ -296,7 +199,7 @@ class EngineClient:
             except queue.Empty:
                 break
             heard = True
-            problem = self._note(item) if isinstance(item, _Notice) else self._hear(item, events)
+            problem = self._note(item) if isinstance(item, Notice) else self._hear(item, events)
             if problem:
                 return events + self._fail(problem)
         return events + self._check(process, heard)
@@ -349,7 +252,7 @@ class EngineClient:
             events.append(event)
         return ""
 
-    def _note(self, notice: _Notice) -> str:
+    def _note(self, notice: Notice) -> str:
         if notice.kind == "garbage":
             self._garbage += 1
             if self._garbage > self.limits.garbage_lines:
@@ -360,7 +263,7 @@ class EngineClient:
             return self._exit_sentence()
         return ""  # a broken pipe alone says nothing yet: the exit that caused it says more
 
-    def _check(self, process: _Process, heard: bool) -> list[Event]:
+    def _check(self, process: EngineProcess, heard: bool) -> list[Event]:
         """Everything that is wrong because of what did not come in."""
         now = self._clock()
         # A host that was busy for a minute (rendering, a file dialog) has not listened; that is not silence.
@@ -418,17 +321,6 @@ class EngineClient:
     def _forget(self, id: str) -> None:
         self._jobs.pop(id, None)
         self._deadlines.pop(id, None)
-
-
-def clean_environment(host: Mapping[str, str]) -> dict[str, str]:
-    """The host's environment without the settings of its own Python; GPU, path, proxy and folder settings stay."""
-    return {name: value for name, value in host.items() if not name.upper().startswith(HOST_VARIABLES)}
-
-
-def _windows_flags() -> int:
-    if sys.platform != "win32":
-        return 0
-    return subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
 
 
 def _wait(child: subprocess.Popen[bytes]) -> int | None:

@@ -173,11 +173,11 @@ def _install(environment: Environment, pins: list[str]) -> None:
             else f"The packages for {environment.folder} could not be installed: {complaint}"
         )
     if torch:
-        build = "import torch; print(torch.__version__, '(CUDA ' + torch.version.cuda + ')' if torch.version.cuda else '')"
+        build = "import torch; print(torch.__version__, 'CUDA', torch.version.cuda)"
         told = subprocess.run([environment.executable, "-I", "-c", build], capture_output=True, text=True)
         if told.returncode != 0:
             raise SetupError(f"PyTorch was installed but does not load: {told.stderr.strip().splitlines()[-1]}")
-        _say(f"PyTorch {told.stdout.strip()}")
+        _say(f"PyTorch {told.stdout.strip().replace(' CUDA None', ': the CPU build')}")
 
 
 def _pip(environment: Environment, requirements: list[str]) -> tuple[int, str]:

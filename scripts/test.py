@@ -62,7 +62,8 @@ def main() -> int:
     plain = [path for path in chosen if _lane(path) != "blender"] if chosen else ["tests/engine", "tests/window"]
     plain = [path for path in plain if chosen or any((ROOT / path).glob("test_*.py"))]
     if plain:
-        total.add(_run("tests/engine", [pythons["4.5"], "-m", "pytest"], plain, extra, ENGINE_SECONDS, pythons, slowest))
+        command: list[str | Path] = [pythons["4.5"], "-m", "pytest"]
+        total.add(_run("The engine", command, plain, extra, ENGINE_SECONDS, pythons, slowest))
     for version, python in pythons.items():
         for path in _bpy_files(chosen):
             command = [python, ROOT / "scripts" / "run_bpy_tests.py"]

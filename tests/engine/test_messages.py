@@ -103,13 +103,13 @@ def test_json_of_any_content_is_a_message_or_a_protocol_error(word, content):
         (b'{"type": "generate", "id": "a", "audio": "b", "out": "c", "intensity": NaN}', "not a finite number"),
         (b'{"type": "generate", "id": "a", "audio": "b", "out": "c", "intensity": 1e999}', "not a finite number"),
         (b'{"type": "generate", "id": "a", "audio": "b", "out": "c", "seed": true}', "wrong type (bool)"),
-        (b'{"type": "generate", "id": "a", "audio": "b", "out": "c", "emotion": {"happy": "very"}}', "wrong type (str)"),
+        (b'{"type": "generate", "id": "a", "audio": "b", "out": "c", "emotion": {"happy": "so"}}', "wrong type (str)"),
         (b'{"type": "hello", "protocol": ' + b"9" * 5000 + b"}", "not JSON"),
         (b" " * (MAX_LINE + 1), "longer than"),
     ],
 )
 def test_each_kind_of_damage_is_named(line, said):
-    with pytest.raises(ProtocolError, match=".") as caught:
+    with pytest.raises(ProtocolError) as caught:
         decode_request(line)
     assert said in str(caught.value)
 
