@@ -138,7 +138,9 @@ class EngineClient:
     def start(self) -> None:
         """Start the process if it does not run. Raises EngineError when it cannot be, or crashed moments ago."""
         if self._process is not None:
-            return
+            if self._jobs or self._process.child.poll() is None:
+                return
+            self._fail(self._exit_sentence())  # it ended while nobody was polling
         wait = self._started + self.limits.restart - self._clock()
         if self._failed_start and wait > 0:
             raise EngineError(f"{self.problem} It can be started again in {wait:.0f} s.")

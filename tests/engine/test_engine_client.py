@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from facediff.engine.messages import Cancelled, Failure, Generate, Hello, Progress, Result
-from facediff.facediff_blender.engine_client import EngineClient, EngineError, Limits, clean_environment
+from facediff.facediff_blender.engine_client import EngineClient, EngineError, Limits
+from facediff.facediff_blender.engine_process import clean_environment
 from facediff.facediff_blender.jobs import Job, Jobs, JobState
 
 HERE = Path(__file__).resolve().parent
@@ -292,6 +293,17 @@ def test_it_is_restarted_after_a_crash_but_not_twice_in_5_seconds(make):
     now += 2
     client.start()
     assert client.state == "starting"
+
+
+def test_an_engine_that_died_while_idle_is_started_anew_by_the_next_job(make):
+    jobs = Jobs(make("ok", limits=Limits(restart=0.0)))
+    run_out(jobs, jobs.submit("a.wav"), (JobState.FINISHING,))
+    pid = jobs.client.pid
+    os.kill(pid, signal.SIGKILL)
+    while jobs.client._process.child.poll() is None:
+        time.sleep(0.001)
+    run_out(jobs, jobs.submit("b.wav"), (JobState.FINISHING,))
+    assert jobs.client.pid != pid and not group_lives(pid)
 
 
 @pytest.mark.parametrize(
