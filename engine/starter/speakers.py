@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from scipy.io import wavfile
@@ -28,8 +29,9 @@ Speech = tuple[np.ndarray, list[Segment]]
 
 @dataclass(frozen=True)
 class Style:
-    """How an utterance is spoken. rate: words a minute (espeak); stretch: durations times this (flite, festival);
-    pitch: factor on the voice's mean F0 (flite, festival); pitch_level, pitch_range: espeak's 0..99; variant: espeak's.
+    """How an utterance is spoken. rate: words a minute (espeak); stretch: durations times this (flite, festival, but
+    not its unit selection); pitch: factor on the voice's mean F0 (flite, festival's English diphones); pitch_level,
+    pitch_range: espeak's 0..99; variant: espeak's.
     """
 
     rate: int = 175
@@ -103,7 +105,7 @@ class _Espeak:
         self.callback = prototype(self._receive)  # kept: the library holds only a pointer
         self.library.espeak_SetSynthCallback(self.callback)
 
-    def _receive(self, wave: object, count: int, events: object) -> int:
+    def _receive(self, wave: Any, count: int, events: Any) -> int:
         if wave and count > 0:
             self.sound.append(np.ctypeslib.as_array(wave, (count,)).copy())
         i = 0
@@ -169,7 +171,10 @@ def speak_flite(voice: Voice, text: str, style: Style) -> Speech:
         command = ["flite", "-voice", voice.name, "--setf", f"duration_stretch={style.stretch}"]
         command += ["--setf", f"int_f0_target_mean={_FLITE_F0[voice.name] * style.pitch:.1f}"]
         command += ["-psdur", "-t", text, str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_TIMEOUT_S)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_TIMEOUT_S)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SynthesisError(f"flite could not speak: {error}") from error
         if done.returncode != 0 or not out.is_file():
             raise SynthesisError(f"flite failed: {done.stderr.strip()[-200:]}")
         sample_rate, samples = wavfile.read(out)
@@ -190,6 +195,8 @@ _FESTIVAL_SCRIPT = """
    (let ((utt (eval (list 'Utterance 'Text text))))
      (Param.set 'Duration_Stretch stretch)
      (if own_lr_params (set! int_lr_params (mean_times own_lr_params 'target_f0_mean pitch)))
+     (if own_hts_params
+         (set! hts_engine_params (append own_hts_params (list (list "-r" (/ 1 stretch))))))
      (utt.synth utt)
      (utt.save.segs utt (string-append out ".lab"))
      (utt.save.wave utt (string-append out ".wav") 'riff))
@@ -204,9 +211,10 @@ def speak_festival(voice: Voice, requests: Sequence[tuple[str, Style]]) -> list[
     """
     with tempfile.TemporaryDirectory() as folder:
         script = _FESTIVAL_SCRIPT + f"(voice_{voice.name})\n"
-        # Intonation by linear regression (the English diphones) is the one kind that has an F0 mean to move.
+        # Only the English diphones have an F0 mean to move; HTS voices ignore Duration_Stretch and have their own rate.
         uses_lr = voice.name in ("kal_diphone", "ked_diphone")
         script += f"(set! own_lr_params {'int_lr_params' if uses_lr else 'nil'})\n"
+        script += f"(set! own_hts_params {'hts_engine_params' if voice.name.endswith('_hts') else 'nil'})\n"
         for i, (text, style) in enumerate(requests):
             quoted = text.replace("\\", " ").replace('"', " ")
             script += f'(say "{quoted}" {style.stretch} {style.pitch} "{folder}/{i}")\n'

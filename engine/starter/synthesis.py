@@ -63,7 +63,8 @@ def plan_shard(voices: tuple[Voice, ...], seed: int, shard: int) -> list[tuple[V
     rng = Random(f"{seed}/{shard}")
     trained = [voice for voice in voices if not voice.held_out]
     held_out = [voice for voice in voices if voice.held_out]
-    plan, said = [], set()
+    plan: list[tuple[Voice, str, Style]] = []
+    said: set[str] = set()
     while len(plan) < UTTERANCES_PER_SHARD:
         if held_out and rng.random() < HELD_OUT_SHARE:
             voice = rng.choice(held_out)
@@ -92,7 +93,8 @@ def speak_shard(seed: int, shard: int) -> tuple[list[Utterance], dict[str, int]]
     for voice, indices in batches.items():
         spoken = speak_festival(voice, [plan[i][1:] for i in indices])
         results.update(zip(indices, spoken, strict=True))
-    utterances, failures = [], {}
+    utterances: list[Utterance] = []
+    failures: dict[str, int] = {}
     for i, (voice, text, _) in enumerate(plan):
         try:
             samples, segments = _finished(results[i])

@@ -100,7 +100,7 @@ _BASES = words(
     "judge join chew chop touch reach hide hold help hum hear lift like lock lose name need notice open examine remember"
 )
 # Pairs that differ by one sound people (and models) confuse, most of them one of them at the lips.
-MINIMAL_PAIRS: tuple[tuple[str, str], ...] = tuple(
+MINIMAL_PAIRS: tuple[tuple[str, ...], ...] = tuple(
     tuple(pair.split("/"))
     for pair in words(
         "map/nap mine/nine mice/nice meat/neat might/night moon/noon mow/no mail/nail mitt/knit mob/knob mode/node "

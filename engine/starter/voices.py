@@ -40,28 +40,33 @@ _FLITE = (
 )
 
 
-def _festival(name: str, language: str, sex: str, licence: str, speaker: str, share: float, **options: object) -> Voice:
-    return Voice("festival", name, language, sex, licence, speaker, share, **options)
+def _festival(
+    name: str, language: str, sex: str, licence: str, speaker: str, share: float, phoneset: str, encoding: str = "utf-8"
+) -> Voice:
+    return Voice("festival", name, language, sex, licence, speaker, share, share == 0.0, phoneset, encoding)
 
 
-_LATIN_2 = {"phoneset": "czech", "encoding": "iso-8859-2"}
+def _czech(name: str, sex: str, licence: str, speaker: str, share: float) -> Voice:
+    return _festival(name, "cs", sex, licence, speaker, share, "czech", "iso-8859-2")
+
+
 _FESTIVAL = (
-    _festival("kal_diphone", "en-us", "male", "BSD-like", "kal", 0.065, phoneset="radio"),
-    _festival("cmu_us_slt_arctic_hts", "en-us", "female", "BSD-like", "slt", 0.065, phoneset="radio"),
-    _festival("czech_krb", "cs", "male child", "GPL-3+", "krb", 0.018, **_LATIN_2),
-    _festival("czech_machac", "cs", "male", "GPL-3+", "machac", 0.018, **_LATIN_2),
-    _festival("czech_ph", "cs", "male", "GPL-2+", "ph", 0.018, **_LATIN_2),
-    _festival("lp_diphone", "it", "female", "GPL-2+", "lp", 0.025, phoneset="italian", encoding="iso-8859-1"),
-    _festival("pc_diphone", "it", "male", "GPL-2+", "pc", 0.025, phoneset="italian", encoding="iso-8859-1"),
-    _festival("hy_fi_mv_diphone", "fi", "male", "LGPL-2+", "mv", 0.02, phoneset="finnish", encoding="iso-8859-1"),
-    _festival("suo_fi_lj_diphone", "fi", "female", "LGPL-2+", "lj", 0.02, phoneset="finnish", encoding="iso-8859-1"),
-    _festival("upc_ca_ona_hts", "ca", "female", "LGPL-2.1+", "ona", 0.025, phoneset="catalan", encoding="iso-8859-15"),
-    _festival("msu_ru_nsh_clunits", "ru", "male", "BSD-like", "nsh", 0.025, phoneset="russian"),
-    _festival("hindi_NSK_diphone", "hi", "male", "GPL-2+", "nsk", 0.013, phoneset="hindi"),
-    _festival("marathi_NSK_diphone", "mr", "male", "GPL-2+", "nsk", 0.012, phoneset="marathi"),
-    _festival("telugu_NSK_diphone", "te", "male", "GPL-2+", "nsk", 0.011, phoneset="telugu"),
-    _festival("ked_diphone", "en-us", "male", "BSD-like", "ked", 0.0, held_out=True, phoneset="radio"),
-    _festival("czech_dita", "cs", "female", "GPL-3+", "dita", 0.0, held_out=True, **_LATIN_2),
+    _festival("kal_diphone", "en-us", "male", "BSD-like", "kal", 0.065, "radio"),
+    _festival("cmu_us_slt_arctic_hts", "en-us", "female", "BSD-like", "slt", 0.065, "radio"),
+    _czech("czech_krb", "male child", "GPL-3+", "krb", 0.018),
+    _czech("czech_machac", "male", "GPL-3+", "machac", 0.018),
+    _czech("czech_ph", "male", "GPL-2+", "ph", 0.018),
+    _festival("lp_diphone", "it", "female", "GPL-2+", "lp", 0.025, "italian", "iso-8859-1"),
+    _festival("pc_diphone", "it", "male", "GPL-2+", "pc", 0.025, "italian", "iso-8859-1"),
+    _festival("hy_fi_mv_diphone", "fi", "male", "LGPL-2+", "mv", 0.02, "finnish", "iso-8859-1"),
+    _festival("suo_fi_lj_diphone", "fi", "female", "LGPL-2+", "lj", 0.02, "finnish", "iso-8859-1"),
+    _festival("upc_ca_ona_hts", "ca", "female", "LGPL-2.1+", "ona", 0.025, "catalan", "iso-8859-15"),
+    _festival("msu_ru_nsh_clunits", "ru", "male", "BSD-like", "nsh", 0.025, "russian"),
+    _festival("hindi_NSK_diphone", "hi", "male", "GPL-2+", "nsk", 0.013, "hindi"),
+    _festival("marathi_NSK_diphone", "mr", "male", "GPL-2+", "nsk", 0.012, "marathi"),
+    _festival("telugu_NSK_diphone", "te", "male", "GPL-2+", "nsk", 0.011, "telugu"),
+    _festival("ked_diphone", "en-us", "male", "BSD-like", "ked", 0.0, "radio"),
+    _czech("czech_dita", "female", "GPL-3+", "dita", 0.0),
 )
 _ESPEAK_SHARES = {
     **dict.fromkeys(("en", "en-us", "en-gb-scotland", "en-029"), 0.028),
