@@ -72,7 +72,9 @@ def load_starter_head(path: str | os.PathLike[str] = ASSET) -> HeadModel:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
             a = {name: data[name] for name in data.files}
     except FileNotFoundError as error:
-        raise HeadError(f"The head file '{path.name}' is missing: reinstall the extension or build it again.") from error
+        raise HeadError(
+            f"The head file '{path.name}' is missing: reinstall the extension or build it again."
+        ) from error
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
         raise HeadError(f"The head file '{path.name}' is damaged or is not a head ({type(error).__name__}).") from error
     try:
@@ -102,8 +104,8 @@ def _head_from_arrays(a: dict[str, np.ndarray]) -> HeadModel:
         face_vertices=a["face_vertices"].astype(np.int32),
         material_index=a["material_index"].astype(np.int32),
         materials=tuple(
-            MaterialSpec(str(n), tuple(map(float, look[:3])), *map(float, look[3:6]))
-            for n, look in zip(a["material_names"], a["material_looks"])
+            MaterialSpec(str(n), (float(r), float(g), float(b)), float(rough), float(subsurface), float(coat))
+            for n, (r, g, b, rough, subsurface, coat) in zip(a["material_names"], a["material_looks"])
         ),
         vertex_colors=a["vertex_colors"].astype(np.float32),
         blendshape_names=names,

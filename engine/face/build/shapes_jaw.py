@@ -1,0 +1,98 @@
+"""The jaw: one weight field for everything that hangs on it, and mouthClose, which undoes the opening at the lips alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .geometry import FLIP, smoothstep
+from .shapes_common import Sculptor, Shapes
+
+HINGE = np.array([0.0, -22.0, -66.0])  # midway between the jaw's joints
+OPENING, SLIDE = np.radians(17.5), np.array([0.0, -1.5, 3.0])
+FORWARD = np.array([0.0, 0.0, 6.0])
+SIDEWAYS, SIDE_SLIDE = np.radians(4.5), np.array([2.0, 0.0, 0.0])
+CORNER = 0.42  # share of the jaw's motion at the corners of the mouth; also where closed lips meet on an open jaw
+
+
+def opened(points: np.ndarray) -> np.ndarray:
+    """Displacement of (N, 3) points fixed to the jaw when it opens fully."""
+    q = points - HINGE
+    c, s = np.cos(OPENING), np.sin(OPENING)
+    return np.stack([q[:, 0], q[:, 1] * c - q[:, 2] * s, q[:, 1] * s + q[:, 2] * c], 1) + HINGE + SLIDE - points
+
+
+def swung(points: np.ndarray, side: int) -> np.ndarray:
+    """Displacement of (N, 3) points fixed to the jaw when it goes to the subject's left (side 1) or right (-1)."""
+    q = points - HINGE
+    c, s = np.cos(SIDEWAYS), side * np.sin(SIDEWAYS)
+    return (
+        np.stack([q[:, 0] * c + q[:, 2] * s, q[:, 1], -q[:, 0] * s + q[:, 2] * c], 1)
+        + HINGE
+        + side * SIDE_SLIDE
+        - points
+    )
+
+
+def jaw_shapes(s: Sculptor) -> Shapes:
+    """jawOpen, jawForward, jawLeft, jawRight, mouthClose."""
+    weight = _jaw_weight(s)[:, None]
+    p = s.mesh.points
+    left = weight * swung(p, 1)
+    shapes = {
+        "jawOpen": s.symmetric(weight * opened(p)),
+        "jawForward": s.symmetric(weight * FORWARD),
+        "jawLeft": left,
+        "jawRight": left[s.mesh.mirror] * FLIP,
+    }
+    shapes["mouthClose"] = _mouth_close(s, shapes["jawOpen"])
+    return shapes
+
+
+def _jaw_weight(s: Sculptor) -> np.ndarray:
+    """(V,) 1 on chin and lower lip, 0 on the upper lip's middle, the skull and the neck."""
+    p = s.mesh.points
+    known: dict[int, float] = {}
+    for v, (_, y, z) in enumerate(p[: s.mesh.skin_count]):
+        if -113 < y < -82 and z > -6:
+            known[v] = 1.0
+        if y > -40 or (z < -78 and y > -200) or y < -150 or (z < -45 and y < -118):
+            known[v] = 0.0
+    across = np.minimum(np.abs(s.across), 1)
+    lower = CORNER + (1 - CORNER) * (1 - across**3.5) ** 0.8
+    upper = CORNER * smoothstep(0.55, 1, across)
+    for row, loop in enumerate(s.outer):
+        for k, v in enumerate(loop.tolist()):
+            if s.lower[k]:
+                known[v] = lower[k]
+            elif s.upper[k]:
+                if row < 8:
+                    known[v] = upper[k] * (1 if row < 5 else 0.8)
+            elif row < 5:
+                known[v] = CORNER
+            else:
+                known.pop(v, None)
+    for loop in s.inner[:6]:
+        known.update(zip(loop.tolist(), (known[v] for v in s.outer[0].tolist())))
+    for place, value in (((47, -79, -54), 0.62), ((42, -91, -40), 0.85), ((34, -101, -24), 0.97)):
+        v = s.at(place)
+        known[v] = known[int(s.mesh.mirror[v])] = value
+    nothing = np.zeros(len(p), bool)
+    weight = s.field.solve({v: np.array([w]) for v, w in known.items()}, nothing, bounded=True)[:, 0]
+    weight = np.clip(weight, 0, 1)
+    return (weight + weight[s.mesh.mirror]) / 2
+
+
+def _mouth_close(s: Sculptor, jaw_open: np.ndarray) -> np.ndarray:
+    """What seals the lips on an open jaw: at equal weights the two contact lines coincide, at any weight, as both are linear."""
+    handles: dict[int, np.ndarray] = {}
+    for k in range(1, s.half):
+        mate = s.spokes - k
+        low, up = int(s.outer[0][k]), int(s.outer[0][mate])
+        seal = jaw_open[up] + CORNER * (jaw_open[low] - jaw_open[up])
+        for row, loop in enumerate((*s.outer[:5], *s.inner[:3])):
+            share = 0.96 if row in (3, 4) else 1.0
+            for v in (int(loop[k]), int(loop[mate])):
+                handles[v] = share * (seal - jaw_open[v])
+    for k in (0, s.half):
+        handles[int(s.outer[0][k])] = np.zeros(3)
+    return s.symmetric(s.shape(handles, 38))

@@ -1,0 +1,204 @@
+"""Render the starter head as a contact sheet: poses down, views across. Needs `bpy`.
+
+python scripts/render_head.py sheet.png                       # neutral and the seven emotions, three views, Workbench
+python scripts/render_head.py still.png --engine cycles --poses neutral happy --views three-quarter --size 512
+python scripts/render_head.py shapes.png --poses jawOpen=1 jawOpen=1,mouthClose=1 mouthPucker=1
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from engine.face.arkit import ARKIT_52  # noqa: E402
+from engine.face.starter_head import HeadModel, load_starter_head, pose_vertices  # noqa: E402
+
+
+def _both(name: str, weight: float) -> dict[str, float]:
+    return {name + "Left": weight, name + "Right": weight}
+
+
+# The poses of the emotions at intensity 1, from FACS/EMFACS conventions (authored, not measured).
+EMOTION_POSES: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "angry": _both("browDown", 0.9) | _both("eyeWide", 0.4) | _both("eyeSquint", 0.5) | _both("noseSneer", 0.3)
+    | _both("mouthPress", 0.5) | {"jawForward": 0.2},
+    "contempt": {"mouthSmileRight": 0.4, "mouthDimpleRight": 0.7, "cheekSquintRight": 0.2},
+    "disgusted": _both("noseSneer", 0.9) | _both("mouthUpperUp", 0.6) | _both("mouthLowerDown", 0.3)
+    | _both("browDown", 0.4),
+    "fear": {"browInnerUp": 0.9, "jawOpen": 0.1} | _both("browOuterUp", 0.4) | _both("eyeWide", 0.8)
+    | _both("mouthStretch", 0.5),
+    "happy": _both("cheekSquint", 0.7) | _both("mouthSmile", 0.8),
+    "sad": {"browInnerUp": 0.8, "mouthShrugLower": 0.3} | _both("browDown", 0.3) | _both("mouthFrown", 0.6)
+    | _both("eyeBlink", 0.2),
+    "surprised": {"browInnerUp": 0.8, "jawOpen": 0.2} | _both("browOuterUp", 0.8) | _both("eyeWide", 0.7),
+}  # fmt: skip
+VIEWS = {"front": 0.0, "three-quarter": 35.0, "side": 88.0, "left20": 20.0, "right20": -20.0}
+LENS_MM, DISTANCE_MM, AIM = 85.0, 900.0, (0.0, -0.035, -0.05)  # the face fills the frame as in a portrait
+
+
+def parse_pose(text: str) -> dict[str, float]:
+    """'happy' or 'jawOpen=0.3,mouthPucker=1' -> ARKit weights. Raises ValueError for unknown names."""
+    if text in EMOTION_POSES:
+        return EMOTION_POSES[text]
+    pairs = dict(part.partition("=")[::2] for part in text.split(","))
+    unknown = set(pairs) - set(ARKIT_52)
+    if unknown:
+        raise ValueError(f"unknown pose or blendshape: {', '.join(sorted(unknown))}")
+    return {name: float(weight or 1) for name, weight in pairs.items()}
+
+
+def blender_axes(points: np.ndarray) -> np.ndarray:
+    """Head axes (x left, y up, z forward) -> Blender's (x, -z, y); (..., 3)."""
+    return np.stack([points[..., 0], -points[..., 2], points[..., 1]], -1)
+
+
+def add_head(head: HeadModel) -> bpy.types.Object:
+    """One mesh object with the head's vertex colours and materials."""
+    mesh = bpy.data.meshes.new("Head")
+    corners = np.split(head.face_vertices, np.cumsum(head.face_sizes)[:-1])
+    mesh.from_pydata(blender_axes(head.vertices).tolist(), [], [c.tolist() for c in corners])
+    for spec in head.materials:
+        material = bpy.data.materials.new(spec.name)
+        material.use_nodes = True
+        tree = material.node_tree
+        shader = tree.nodes["Principled BSDF"]
+        colour = tree.nodes.new("ShaderNodeVertexColor")
+        colour.layer_name = "Color"
+        tree.links.new(colour.outputs["Color"], shader.inputs["Base Color"])
+        shader.inputs["Roughness"].default_value = spec.roughness
+        shader.inputs["Subsurface Weight"].default_value = spec.subsurface
+        shader.inputs["Subsurface Scale"].default_value = 0.004
+        shader.inputs["Coat Weight"].default_value = spec.coat
+        shader.inputs["Coat Roughness"].default_value = 0.03
+        mesh.materials.append(material)
+    mesh.polygons.foreach_set("material_index", head.material_index)
+    mesh.shade_smooth()
+    layer = mesh.color_attributes.new("Color", "FLOAT_COLOR", "POINT")
+    layer.data.foreach_set("color", np.c_[head.vertex_colors, np.ones(len(head.vertices))].ravel().astype(np.float32))
+    return _linked(bpy.data.objects.new("Head", mesh))
+
+
+def _linked(thing: bpy.types.Object) -> bpy.types.Object:
+    bpy.context.scene.collection.objects.link(thing)
+    return thing
+
+
+def set_up_scene(engine: str, size: int, samples: int) -> bpy.types.Object:
+    """An empty scene with camera and lights; returns the camera."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.resolution_x = scene.render.resolution_y = size
+    scene.render.film_transparent = False
+    scene.view_settings.view_transform = "Standard"
+    world = scene.world = bpy.data.worlds.new("World")
+    world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.11, 0.13, 0.16, 1)
+    camera = _linked(bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera")))
+    camera.data.lens, camera.data.clip_start = LENS_MM, 0.01
+    scene.camera = camera
+    if engine == "workbench":
+        scene.render.engine = "BLENDER_WORKBENCH"
+        shading = scene.display.shading
+        shading.light, shading.color_type = "STUDIO", "VERTEX"
+        shading.show_cavity, shading.cavity_type = True, "WORLD"
+        shading.show_specular_highlight = True
+        scene.display.render_aa = "8"
+    else:
+        scene.render.engine = "CYCLES"
+        scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", samples, True
+        for name, place, watts, width in (
+            ("Key", (0.45, -0.75, 0.45), 16.0, 0.5),
+            ("Fill", (-0.8, -0.6, 0.05), 6.0, 0.9),
+            ("Rim", (-0.4, 0.6, 0.6), 10.0, 0.3),
+        ):
+            light = _linked(bpy.data.objects.new(name, bpy.data.lights.new(name, "AREA")))
+            light.data.energy, light.data.size, light.location = watts, width, place
+            _look_at(light, (0.0, 0.05, -0.03))
+    return camera
+
+
+def _look_at(thing: bpy.types.Object, target: tuple[float, float, float]) -> None:
+    from mathutils import Vector
+
+    thing.rotation_euler = (Vector(target) - thing.location).to_track_quat("-Z", "Y").to_euler()
+
+
+def place_camera(camera: bpy.types.Object, degrees: float, distance_mm: float) -> None:
+    """Orbit the camera about the head: 0 looks at the face, positive comes from the subject's left."""
+    turn = np.radians(degrees)
+    x, y, z = AIM
+    target = (x, -z, y)
+    reach = distance_mm / 1000
+    camera.location = (target[0] + reach * np.sin(turn), target[1] - reach * np.cos(turn), target[2])
+    _look_at(camera, target)
+
+
+def render(path: Path, size: int) -> np.ndarray:
+    """Render to a PNG and return its pixels (size, size, 4), top row first, as stored in the file."""
+    bpy.context.scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(str(path))
+    pixels = np.empty(size * size * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return pixels.reshape(size, size, 4)[::-1]
+
+
+def save_png(path: Path, pixels: np.ndarray) -> None:
+    """Write (H, W, 4) display-referred pixels, top row first."""
+    image = bpy.data.images.new("Sheet", pixels.shape[1], pixels.shape[0])
+    image.pixels.foreach_set(np.ascontiguousarray(pixels[::-1], np.float32).ravel())
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="the PNG to write")
+    parser.add_argument("--engine", choices=("workbench", "cycles"), default="workbench")
+    parser.add_argument("--poses", nargs="+", default=list(EMOTION_POSES), help="emotions or shape=weight,shape=weight")
+    parser.add_argument("--views", nargs="+", choices=list(VIEWS), default=["front", "three-quarter", "side"])
+    parser.add_argument("--size", type=int, default=320, help="pixels of one picture's side")
+    parser.add_argument("--samples", type=int, default=24, help="samples per pixel (Cycles)")
+    parser.add_argument("--distance", type=float, default=DISTANCE_MM, help="camera distance in mm")
+    parser.add_argument("--columns", type=int, default=0, help="pictures per row (default: one row per pose)")
+    parser.add_argument("--head", type=Path, help="another head.npz")
+    options = parser.parse_args()
+    try:
+        poses = [parse_pose(text) for text in options.poses]
+    except ValueError as error:
+        parser.error(str(error))
+    head = load_starter_head(options.head) if options.head else load_starter_head()
+    camera = set_up_scene(options.engine, options.size, options.samples)
+    mesh = add_head(head).data
+    pictures = []
+    with tempfile.TemporaryDirectory() as folder:
+        for pose in poses:
+            weights = np.array([[pose.get(name, 0.0) for name in ARKIT_52]])
+            posed = pose_vertices(head, weights)[0]
+            mesh.vertices.foreach_set("co", blender_axes(posed).ravel())
+            mesh.update()
+            for view in options.views:
+                place_camera(camera, VIEWS[view], options.distance)
+                pictures.append(render(Path(folder) / "view.png", options.size))
+    columns = options.columns or len(options.views)
+    while len(pictures) % columns:
+        pictures.append(np.zeros_like(pictures[0]))
+    rows = [np.concatenate(pictures[i : i + columns], axis=1) for i in range(0, len(pictures), columns)]
+    save_png(options.out, np.concatenate(rows, axis=0))
+    print(f"{options.out}: {len(poses)} poses, {len(options.views)} views")
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # bpy's own shutdown can hang or crash after rendering without a display
