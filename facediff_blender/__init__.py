@@ -1,1 +1,28 @@
-"""The Blender side of FaceDiff. It imports bpy, and only inside `register`, so that its parts without bpy load anywhere."""
+"""The Blender side of FaceDiff. It imports bpy only inside `register`, so that its parts without bpy load anywhere."""
+
+
+def _modules() -> list:
+    """What there is to register, in order; unregistered in the reverse order."""
+    from . import panels, preferences, properties, session
+    from .operators import add_head, engine, export, generate
+
+    return [preferences, properties, session, add_head, engine, generate, export, panels]
+
+
+def register() -> None:
+    """Enable the add-on. When a part cannot be registered, those before it are taken back and the error goes on."""
+    done = []
+    try:
+        for module in _modules():
+            module.register()
+            done.append(module)
+    except BaseException:
+        for module in reversed(done):
+            module.unregister()
+        raise
+
+
+def unregister() -> None:
+    """Disable the add-on: no class, property, handler, timer, key or engine process is left."""
+    for module in reversed(_modules()):
+        module.unregister()

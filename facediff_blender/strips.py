@@ -73,23 +73,29 @@ def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.Strip | None:
     return next((strip for strip in sound_strips(scene) if strip.name == name), None)
 
 
-def why_unusable(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
-    """One sentence on why nothing can be heard of the strip, or "" when it can be used. Reads no file's content."""
-    name = f"The strip '{strip.name}'"
+def why_unheard(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
+    """One sentence on why nothing is heard of the strip, or "". Looks at no file, so a panel may ask at every redraw."""
     for place in (strip, *_metas(strip)):
         if place.mute:
-            what = name if place == strip else f"The meta strip '{place.name}' around '{strip.name}'"
+            what = f"The strip '{strip.name}'"
+            if place != strip:
+                what = f"The meta strip '{place.name}' around '{strip.name}'"
             return f"{what} is muted: unmute it first."
     if _channel_of(scene, strip).mute:
         return f"The channel of the strip '{strip.name}' is muted: unmute it first."
-    sound = strip.sound
-    if sound is None:
-        return f"{name} has no sound."
-    if sound.packed_file is None and not os.path.isfile(bpy.path.abspath(sound.filepath, library=sound.library)):
-        return f"The sound file of the strip '{strip.name}' is missing: {sound.filepath}"
+    if strip.sound is None:
+        return f"The strip '{strip.name}' has no sound."
     first, after_last = audible_span(strip)
     if after_last <= first:
-        return f"{name} is trimmed to nothing, or lies before frame 0."
+        return f"The strip '{strip.name}' is trimmed to nothing, or lies before frame 0."
+    return ""
+
+
+def why_unreadable(strip: bpy.types.Strip) -> str:
+    """One sentence on why the strip's file cannot be read, or ""."""
+    sound = strip.sound
+    if sound.packed_file is None and not os.path.isfile(bpy.path.abspath(sound.filepath, library=sound.library)):
+        return f"The sound file of the strip '{strip.name}' is missing: {sound.filepath}"
     return ""
 
 
@@ -129,7 +135,7 @@ def extract(
     scene: the sequencer's scene. head_scene: the scene of the face. The caller removes the file when it is done with it.
     Raises StripError (one sentence) when nothing can be heard or the sound cannot be read.
     """
-    if problem := why_unusable(scene, strip):
+    if problem := why_unheard(scene, strip) or why_unreadable(strip):
         raise StripError(problem)
     first, after_last = audible_span(strip)
     folder = Path(folder or tempfile.mkdtemp(prefix="facediff-", dir=bpy.app.tempdir or None))

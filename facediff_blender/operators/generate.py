@@ -1,0 +1,150 @@
+"""Generate a take, cancel it, and write it when it has come."""
+
+import shutil
+
+import bpy
+
+from .. import preferences, session, strips
+from ..bake import BakeError
+from ..engine_client import EngineError
+from ..jobs import JobState
+
+
+def why_not(context: bpy.types.Context) -> str:
+    """One sentence on why nothing can be generated now, or "". The panel shows it below the greyed button."""
+    settings = context.scene.facediff
+    if session.current.generation is not None:
+        return "A generation is running."
+    if settings.chosen_head(context) is None:
+        return "Add a head, or choose one."
+    scene, strip = settings.scene_of_strips(context), settings.chosen_strip(context)
+    if strip is None:
+        if settings.strip:
+            return f"The scene '{scene.name}' has no sound strip '{settings.strip}'."
+        return f"The scene '{scene.name}' has no sound strip: add one in the Video Sequencer."
+    return strips.why_unheard(scene, strip)
+
+
+class FACEDIFF_OT_generate(bpy.types.Operator):
+    """Animate the head with the sound strip. Blender stays usable meanwhile; Esc in the 3D View cancels"""
+
+    bl_idname = "facediff.generate"
+    bl_label = "Generate"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether everything is chosen."""
+        if reason := why_not(context):
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Take the strip's sound and hand it to the engine; the timer does the rest."""
+        try:
+            generation = _begin(context)
+        except (strips.StripError, EngineError, OSError) as error:
+            session.current.say(str(error), failed=True)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        session.current.say("")
+        session.current.generation = generation
+        if generation.job.state is JobState.FAILED:
+            session.tick()
+            self.report({"ERROR"}, generation.job.message)
+            return {"CANCELLED"}
+        session.start_timer()
+        return {"FINISHED"}
+
+
+def _begin(context: bpy.types.Context) -> session.Generation:
+    """Extract the sound and submit the job. Raises StripError, EngineError or OSError with nothing left behind."""
+    settings = context.scene.facediff
+    head, strip = settings.chosen_head(context), settings.chosen_strip(context)
+    edit = settings.scene_of_strips(context)
+    scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
+    jobs = session.engine(context)
+    facts = {"emotion": settings.emotion, "intensity": settings.intensity, "seed": settings.seed, "strip": strip.name}
+    folder = session.new_folder()
+    try:
+        sound = strips.extract(edit, strip, scene, folder)
+        job = jobs.submit(
+            str(sound.path),
+            emotion={settings.emotion: 1.0},
+            intensity=settings.intensity,
+            seed=settings.seed,
+            device=preferences.get(context).device,
+        )
+        return session.Generation(
+            job=job,
+            head=session.Reference.to("objects", head),
+            scene=session.Reference.to("scenes", scene),
+            sequencer_scene=session.Reference.to("scenes", edit),
+            strip=strip.name,
+            span=strips.audible_span(strip),
+            timing=sound.timing,
+            folder=folder,
+            facts=facts,
+            extend_range=settings.extend_range,
+        )
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+class FACEDIFF_OT_cancel(bpy.types.Operator):
+    """Cancel the running generation; nothing is changed"""
+
+    bl_idname = "facediff.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Only while a generation is running, so that Esc keeps its other meanings."""
+        cls.poll_message_set("No generation is running")
+        return session.current.generation is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Ask the job to end."""
+        session.cancel()
+        return {"FINISHED"}
+
+
+class FACEDIFF_OT_apply_take(bpy.types.Operator):
+    """Write the finished take on the head, as one step that undo takes back"""
+
+    bl_idname = "facediff.apply_take"
+    bl_label = "FaceDiff Take"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Bake the motion that the session holds."""
+        try:
+            take = session.write_take(*session.take_motion())
+        except BakeError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{take.action.name}: frames {take.frame_start} to {take.frame_end}")
+        return {"FINISHED"}
+
+
+CLASSES = (FACEDIFF_OT_generate, FACEDIFF_OT_cancel, FACEDIFF_OT_apply_take)
+_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+
+
+def register() -> None:
+    """Register the operators, and Esc in the 3D View while a generation is running."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    keyconfig = bpy.context.window_manager.keyconfigs.addon
+    if keyconfig is not None:  # None in Blender without a window
+        keymap = keyconfig.keymaps.new("3D View", space_type="VIEW_3D")
+        _keys.append((keymap, keymap.keymap_items.new("facediff.cancel", "ESC", "PRESS")))
+
+
+def unregister() -> None:
+    """Take both back."""
+    for keymap, item in _keys:
+        keymap.keymap_items.remove(item)
+    _keys.clear()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

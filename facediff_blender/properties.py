@@ -1,0 +1,93 @@
+"""What the user chooses in the panel; it is saved with the scene."""
+
+import bpy
+
+from . import compat, heads, strips
+
+EMOTIONS = (
+    ("neutral", "Neutral", "No emotion"),
+    ("angry", "Angry", ""),
+    ("contempt", "Contempt", ""),
+    ("disgusted", "Disgusted", ""),
+    ("fear", "Fear", ""),
+    ("happy", "Happy", ""),
+    ("sad", "Sad", ""),
+    ("surprised", "Surprised", ""),
+)
+
+
+def _is_head(_settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> bool:
+    return heads.is_head(obj)
+
+
+def _has_sound(_settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
+    return any(True for _ in strips.sound_strips(scene))
+
+
+def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, _typed: str) -> list[str]:
+    return [strip.name for strip in strips.sound_strips(settings.scene_of_strips(context))]
+
+
+class FaceDiffSettings(bpy.types.PropertyGroup):
+    """`scene.facediff`."""
+
+    head: bpy.props.PointerProperty(
+        name="Head", description="The head to animate", type=bpy.types.Object, poll=_is_head
+    )
+    sequencer_scene: bpy.props.PointerProperty(
+        name="Scene",
+        description="The scene whose sequencer holds the sound. When empty: the one that the sequencer shows",
+        type=bpy.types.Scene,
+        poll=_has_sound,
+    )
+    strip: bpy.props.StringProperty(
+        name="Strip",
+        description="The sound strip to speak. When empty: the active sound strip, or the first one",
+        search=_strip_names,
+    )
+    emotion: bpy.props.EnumProperty(name="Emotion", description="How it is said", items=EMOTIONS)
+    intensity: bpy.props.FloatProperty(
+        name="Intensity", description="How strongly the emotion shows", default=1.0, min=0.0, max=1.0, subtype="FACTOR"
+    )
+    seed: bpy.props.IntProperty(
+        name="Seed", description="Another seed gives another performance of the same words", default=0, min=0
+    )
+    extend_range: bpy.props.BoolProperty(
+        name="Extend Scene",
+        description="Move the end of the scene to the end of the take when the take is longer",
+        default=False,
+    )
+
+    def scene_of_strips(self, context: bpy.types.Context) -> bpy.types.Scene:
+        """The scene whose sound strips are offered."""
+        return self.sequencer_scene or compat.sequencer_scene(context)
+
+    def chosen_strip(self, context: bpy.types.Context) -> bpy.types.Strip | None:
+        """The strip of that name; without a name the active sound strip, else the first; None when there is none."""
+        scene = self.scene_of_strips(context)
+        found = strips.sound_strips(scene)
+        if self.strip:
+            return strips.find_strip(scene, self.strip)
+        active = scene.sequence_editor.active_strip if scene.sequence_editor is not None else None
+        return active if active in found else next(iter(found), None)
+
+    def chosen_head(self, context: bpy.types.Context) -> bpy.types.Object | None:
+        """The head in the field; when it is empty the active object's head, else the only one of the scene."""
+        if self.head is not None:
+            return self.head if self.head.users_scene else None
+        if (head := heads.head_of(context.active_object)) is not None:
+            return head
+        found = [obj for obj in context.scene.objects if heads.is_head(obj)]
+        return found[0] if len(found) == 1 else None
+
+
+def register() -> None:
+    """Make `scene.facediff`."""
+    bpy.utils.register_class(FaceDiffSettings)
+    bpy.types.Scene.facediff = bpy.props.PointerProperty(type=FaceDiffSettings)
+
+
+def unregister() -> None:
+    """Remove `scene.facediff`."""
+    del bpy.types.Scene.facediff
+    bpy.utils.unregister_class(FaceDiffSettings)
