@@ -13,10 +13,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 is needed; run this with python3.11.")
+import tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "facediff-installed.txt"
@@ -164,7 +167,7 @@ def _install(environment: Environment, pins: list[str]) -> None:
         # 3 GB for Linux) still serve the plain version, which the full list asks for below.
         _say("No GPU here: asking for the CPU build of PyTorch.")
         if _pip(environment, [f"{torch}+cpu"])[0] != 0:
-            _say("Your package index has no separate CPU build of PyTorch; taking the one it has.")
+            _say("Your package index has no separate CPU build, so it may be 3 GB (README: the small PyTorch).")
     status, complaint = _pip(environment, pins)
     if status != 0:
         raise SetupError(
