@@ -1,0 +1,107 @@
+"""The panels' draw functions, drawn on a layout that checks every call against Blender's own list of functions."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import bpy
+import pytest
+from facediff_tree.engine.messages import DeviceInfo, Generate, Hello, Progress
+from facediff_tree.facediff_blender import panels, preferences, session
+from facediff_tree.facediff_blender.jobs import Job, JobState
+
+FUNCTIONS = bpy.types.UILayout.bl_rna.functions
+
+
+class Layout:
+    """Records what is drawn; refuses functions, arguments, properties and operators that Blender does not have."""
+
+    def __init__(self, drawn: list[str] | None = None) -> None:
+        object.__setattr__(self, "drawn", [] if drawn is None else drawn)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        assert name in bpy.types.UILayout.bl_rna.properties, name
+
+    def __getattr__(self, name: str):
+        known = {p.identifier for p in FUNCTIONS[name].parameters}
+
+        def call(*args: object, **options: object) -> Layout:
+            assert set(options) <= known, (name, options)
+            if name == "prop":
+                owner, prop = args
+                assert prop in owner.bl_rna.properties, prop
+                self.drawn.append(f"prop {prop}")
+            elif name == "operator":
+                assert args[0].split(".")[1] in dir(bpy.ops.facediff), args
+                self.drawn.append(f"operator {args[0]}")
+            elif "text" in options:
+                self.drawn.append(str(options["text"]))
+            return Layout(self.drawn)
+
+        return call
+
+
+@pytest.fixture(autouse=True)
+def registered(empty_file):
+    """The add-on, enabled for the test and disabled after it."""
+    addon = sys.modules["facediff_tree"]
+    addon.register()
+    yield
+    session.current.generation = None
+    addon.unregister()
+
+
+def drawn() -> str:
+    """Everything that the three panels and the preferences draw now, joined."""
+    layout = Layout()
+    for panel in (panels.FACEDIFF_PT_head, panels.FACEDIFF_PT_speech, panels.FACEDIFF_PT_takes):
+        panel.draw(SimpleNamespace(layout=layout), bpy.context)
+    prefs = preferences.get(bpy.context)
+    stand_in = SimpleNamespace(layout=layout, bl_rna=prefs.bl_rna)
+    preferences.FaceDiffPreferences.draw(stand_in, bpy.context)
+    return " ".join(layout.drawn)
+
+
+def test_an_empty_scene_says_what_to_do():
+    text = drawn()
+    for wanted in ("operator facediff.add_head", "prop emotion", "prop intensity", "prop seed", "prop device"):
+        assert wanted in text
+    assert "Add a head, or choose one." in text and "chosen when the engine starts" in text
+
+
+def test_a_head_a_strip_and_a_take(tmp_path):
+    bpy.ops.facediff.add_head()
+    assert "add one in the Video Sequencer" in drawn().replace("  ", " ")
+    head = bpy.context.scene.facediff.head
+    head.data.shape_keys.key_blocks["jawOpen"].keyframe_insert("value", frame=1)
+    text = drawn()
+    assert head.data.shape_keys.animation_data.action.name in text and "operator facediff.export_fbx" in text
+
+
+def test_progress_and_its_words(tmp_path):
+    client = SimpleNamespace(state="ready", hello=None, cancel=lambda id: None)
+    job = Job(Generate(id="1", audio="", out=""), client)
+    session.current.generation = SimpleNamespace(job=job)
+    job.hear(Progress("1", "sampling", 5, 10, 0.42, 3.2))
+    text = drawn()
+    assert "Acting · 42% · 3 s left" in text and "operator facediff.cancel" in text
+    assert "operator facediff.generate" not in text
+    job.request_cancel()
+    assert panels.progress_text(job) == "Cancelling"
+    assert set(panels.STATES) | {JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED} == set(JobState)
+    session.current.generation = None
+
+
+def test_messages_are_wrapped_and_an_error_shows_the_log():
+    session.current.say("The engine stopped unexpectedly because of something that takes many words.", True, "a\nb\nc")
+    text = drawn()
+    assert "The engine stopped unexpectedly" in text and " a b c" in text
+
+
+def test_the_device_that_auto_comes_to_is_shown():
+    devices = [DeviceInfo("cuda", "CUDA GPU", False, "The installed PyTorch is a CPU build."), DeviceInfo("cpu", "CPU", True)]
+    client = SimpleNamespace(hello=Hello(1, "0.1.0", devices=devices, default_device="cpu"), state="ready")
+    assert panels.device_text(client, "auto") == "uses CPU"
+    assert "cannot be used: The installed" in panels.device_text(client, "cuda")
+    assert panels.device_text(client, "cpu") == "" == panels.device_text(None, "cpu")
