@@ -33,4 +33,5 @@ def describe_failure(id: str | None, error: BaseException) -> Failure:
 
 def _is_torch_out_of_memory(error: BaseException) -> bool:
     """torch.OutOfMemoryError on a GPU, a RuntimeError with this text on the CPU; told apart without importing torch."""
-    return type(error).__name__ == "OutOfMemoryError" or "not enough memory" in str(error)
+    words = ("not enough memory", "can't allocate memory")
+    return type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in words)

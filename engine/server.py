@@ -245,7 +245,7 @@ class Server:
             return Result(request.id, request.out, meter.seconds)
         except JobCancelled:
             return Cancelled(request.id)
-        except Exception as error:  # whatever it is, the server lives on and the host gets a sentence
+        except (Exception, SystemExit) as error:  # whatever it is, the server lives on and the host gets a sentence
             log.exception("job %s failed", request.id)
             return describe_failure(request.id, error)
 

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-if sys.version_info < (3, 11):
+try:
+    import tomllib
+except ModuleNotFoundError:
     sys.exit("Python 3.11 is needed; run this with python3.11.")
-import tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "facediff-installed.txt"

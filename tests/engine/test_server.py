@@ -66,7 +66,7 @@ class Conversation:
 
     def generate(self, request, progress, cancelled):
         self.requests.append(request)
-        if isinstance(error := FAILURES.get(request.audio), Exception):
+        if error := FAILURES.get(request.audio):
             raise error
         if request.audio == "print":
             print("a stray print")
@@ -103,6 +103,7 @@ FAILURES = {
     "unknown": InputError("There is no emotion 'bored'."),
     "memory": MemoryError(),
     "torch": RuntimeError("[enforce fail at alloc_cpu.cpp:124] not enough memory: you tried to allocate 9 bytes."),
+    "exit": SystemExit(2),
     "disk": OSError(errno.ENOSPC, "No space left on device", "/out/m.npz"),
     "denied": PermissionError(errno.EACCES, "Permission denied", "/out/m.npz"),
     "bug": KeyError("jawOpen"),
@@ -151,6 +152,7 @@ def test_jobs_run_one_after_the_other_in_the_order_of_asking(talk, tmp_path):
         ("torch", "memory", "There is not enough memory for this clip; try a shorter one or the CPU."),
         ("disk", "disk_full", "The disk is full ('/out/m.npz'); nothing was written."),
         ("denied", "file", "A file could not be read or written: Permission denied ('/out/m.npz')."),
+        ("exit", "internal", "The engine failed unexpectedly (SystemExit: 2)."),
         ("bug", "internal", "The engine failed unexpectedly (KeyError: 'jawOpen')."),
     ],
 )
@@ -234,6 +236,14 @@ def test_gpu_memory_is_told_apart_by_name_so_that_no_torch_is_needed():
     error = type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory.")
     assert describe_failure("a", error).code == "memory"
     assert describe_failure(None, ModuleNotFoundError("No module named 'torch'")).code == "install"
+
+
+def test_torchs_own_words_for_too_little_memory_are_understood():
+    import torch
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 55)
+    assert describe_failure("a", caught.value).code == "memory", str(caught.value)
 
 
 def test_the_shares_of_the_stages_make_a_whole():
