@@ -194,17 +194,18 @@ class EngineClient:
         if process is None:
             return events
         end = time.perf_counter() + budget_seconds
-        heard = False
+        heard, emptied = False, False
         while time.perf_counter() < end:
             try:
                 item = process.inbox.get_nowait()
             except queue.Empty:
+                emptied = True
                 break
             heard = True
             problem = self._note(item) if isinstance(item, Notice) else self._hear(item, events)
             if problem:
                 return events + self._fail(problem)
-        return events + self._check(process, heard)
+        return events + self._check(process, heard, emptied)
 
     def stop(self) -> None:
         """End the engine, leaving no process and no private folder. Takes at most a fraction of a second."""
@@ -265,8 +266,8 @@ class EngineClient:
             return self._exit_sentence()
         return ""  # a broken pipe alone says nothing yet: the exit that caused it says more
 
-    def _check(self, process: EngineProcess, heard: bool) -> list[Event]:
-        """Everything that is wrong because of what did not come in."""
+    def _check(self, process: EngineProcess, heard: bool, emptied: bool) -> list[Event]:
+        """Everything that is wrong because of what did not come in. emptied: nothing waits to be read."""
         now = self._clock()
         # A host that was busy for a minute (rendering, a file dialog) has not listened; that is not silence.
         passed = min(1.0, now - self._last_poll)
@@ -274,7 +275,8 @@ class EngineClient:
         self._silence = 0.0 if heard else self._silence + passed
         for id in self._jobs:
             self._jobs[id] += passed
-        if any(now > deadline for deadline in self._deadlines.values()):
+        patience = 0.0 if emptied else self.limits.cancel_grace  # the answer may lie among what waits
+        if any(now > deadline + patience for deadline in self._deadlines.values()):
             return self._end_for_cancel()
         if not heard and process.child.poll() is not None and self._silence > 0.5:
             return self._fail(self._exit_sentence())  # a grandchild keeps the pipe open
