@@ -18,6 +18,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 PROTOCOL = 1  # raised whenever an old reader would misunderstand a new writer
 MAX_LINE = 1 << 20  # bytes; a longer line is damage, for the longest honest message is a few kilobytes
 
+SCRATCH_PREFIX = "facediff-engine-"  # how the private folder of a host begins, which the engine removes when it is alone
+
 
 class ProtocolError(ValueError):
     """A line that is not a message of this protocol; the text says in one sentence what is wrong with it."""

@@ -23,10 +23,12 @@ from typing import BinaryIO, Protocol
 
 from . import __version__
 from .errors import Cancelled as JobCancelled
+from .errors import InputError
 from .failures import describe_failure
 from .messages import (
     MAX_LINE,
     PROTOCOL,
+    SCRATCH_PREFIX,
     Alive,
     Cancel,
     Cancelled,
@@ -273,8 +275,10 @@ def serve(log_file: Path | None = None, scratch: Path | None = None) -> int:
     """Serve on this process's stdin and stdout until stdin ends; then the process ends, running jobs or not.
 
     log_file: appended to; stderr without it. scratch: the host's private folder, removed when stdin ends, because a
-    host that was killed cannot do it.
+    host that was killed cannot do it. Raises InputError when that is not a folder that hosts make for the purpose.
     """
+    if scratch is not None and not scratch.name.startswith(SCRATCH_PREFIX):
+        raise InputError(f"'{scratch}' is not a private folder of a host, so it is not one to remove.")
     events = _claim_stdout(log_file)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True

@@ -24,6 +24,7 @@ from pathlib import Path
 from ..engine import __version__ as ENGINE_VERSION
 from ..engine.messages import (
     PROTOCOL,
+    SCRATCH_PREFIX,
     Alive,
     Cancel,
     Cancelled,
@@ -115,7 +116,7 @@ class EngineClient:
         """A private folder for files on their way to and from the engine; removed by `stop`. Raises EngineError."""
         if self._scratch is None or not self._scratch.is_dir():  # systems clear old temporary folders
             try:
-                self._scratch = Path(tempfile.mkdtemp(prefix="facediff-engine-"))
+                self._scratch = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
             except OSError as error:
                 raise EngineError(f"No temporary folder can be made ({error.strerror}).") from error
         return self._scratch

@@ -178,4 +178,7 @@ def _read_report(report: Path) -> Count | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

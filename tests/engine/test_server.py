@@ -255,7 +255,7 @@ def test_the_shares_of_the_stages_make_a_whole():
 
 @pytest.fixture
 def process(tmp_path):
-    scratch = tmp_path / "scratch"
+    scratch = tmp_path / "facediff-engine-1"
     scratch.mkdir()
     command = [sys.executable, "-m", "engine", "serve", "--log", tmp_path / "log.txt", "--scratch", scratch]
     child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -288,7 +288,14 @@ def test_the_process_speaks_json_only_logs_to_its_file_and_ends_with_stdin(proce
     assert time.monotonic() - started < 1.5
     log = (tmp_path / "log.txt").read_text()
     assert "ready after" in log and "/no/such.wav" in log and process.stderr.read() == b""
-    assert not (tmp_path / "scratch").exists()
+    assert not (tmp_path / "facediff-engine-1").exists()
+
+
+def test_it_never_removes_a_folder_that_is_not_a_hosts_private_one(tmp_path):
+    command = [sys.executable, "-m", "engine", "serve", "--scratch", tmp_path]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.endswith("so it is not one to remove.\n")
+    assert tmp_path.is_dir()
 
 
 def test_the_process_ends_while_it_is_still_loading(process, tmp_path):
