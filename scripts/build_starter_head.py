@@ -1,4 +1,4 @@
-"""Make the starter head again from nothing but the mean landmarks; needs SciPy and Matplotlib, takes seconds.
+"""Make the starter head again from nothing but the mean landmarks; needs SciPy, takes seconds.
 
 python scripts/build_starter_head.py [--out engine/assets/starter_head/head.npz]
 """

@@ -75,7 +75,7 @@ def load_starter_head(path: str | os.PathLike[str] = ASSET) -> HeadModel:
         raise HeadError(
             f"The head file '{path.name}' is missing: reinstall the extension or build it again."
         ) from error
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
         raise HeadError(f"The head file '{path.name}' is damaged or is not a head ({type(error).__name__}).") from error
     try:
         if str(a["format"]) != FORMAT:

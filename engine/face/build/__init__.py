@@ -1,4 +1,4 @@
-"""How the starter head is made from nothing but the mean landmarks. Needs SciPy and Matplotlib; only making the asset imports it.
+"""How the starter head is made from nothing but the mean landmarks. Needs SciPy; only making the asset imports it.
 
 Read in this order: `landmarks` (an average face, corrected towards measured heads), `chart` (a sphere of directions and a smooth
 surface over it), `topology` (rings around mouth, eyes, nostrils, ears, even points between them, triangles and quads), `sculpt`

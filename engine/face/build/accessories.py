@@ -124,7 +124,7 @@ def _teeth(jaw: str) -> Part:
     for c in range(len(columns) - 1):
         for r in range(rows - 1):
             quad = (c * rows + r, c * rows + r + 1, (c + 1) * rows + r + 1, (c + 1) * rows + r)
-            faces.append(quad[::-1] if upper else quad)
+            faces.append(quad if upper else quad[::-1])
             materials.append("gums" if r in (0, 5) else "teeth")
     return Part(f"{jaw}Teeth", np.array(points), faces, materials, tags={"gum": np.array(gum), "gap": np.array(gap)})
 
@@ -148,7 +148,8 @@ def _tongue() -> Part:
         for k in range(spokes):
             n = (k + 1) % spokes
             faces.append((i * spokes + k, i * spokes + n, (i + 1) * spokes + n, (i + 1) * spokes + k))
-    faces.append(tuple(range(spokes))[::-1])
+    faces += [(len(points), (k + 1) % spokes, k) for k in range(spokes)]
+    points = np.vstack([points, points[:spokes].mean(0) + [0, 0, 1.2]])
     return Part("tongue", points, faces, ["tongue"] * len(faces))
 
 

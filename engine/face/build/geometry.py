@@ -70,6 +70,20 @@ def open_curve(points: Sequence[Sequence[float]], count: int) -> np.ndarray:
     return CubicSpline(np.linspace(0, 1, len(points)), points)(np.linspace(0, 1, count))
 
 
+def in_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
+    """(N,) which of (N, 2) points lie inside a closed (M, 2) polygon, by counting crossings to the right."""
+    inside = np.zeros(len(points), bool)
+    x, y = points.T
+    near = (x >= polygon[:, 0].min()) & (x <= polygon[:, 0].max()) & (y >= polygon[:, 1].min()) & (y <= polygon[:, 1].max())
+    x, y = x[near], y[near]
+    crossed = np.zeros(len(x), bool)
+    for (ax, ay), (bx, by) in zip(polygon, np.roll(polygon, -1, 0)):
+        if ay != by:
+            crossed ^= ((ay > y) != (by > y)) & (x < ax + (y - ay) * (bx - ax) / (by - ay))
+    inside[near] = crossed
+    return inside
+
+
 def distance_to_curve(points: np.ndarray, curve: np.ndarray) -> np.ndarray:
     """(V,) distance from each point to the nearest sample of a curve."""
     return np.sqrt(((points[:, None] - curve[None]) ** 2).sum(-1)).min(1)

@@ -10,6 +10,7 @@ from .landmarks import EYE
 from .locate import locate
 from .mesh import Mesh
 from .shapes_jaw import HINGE
+from .topology import NECK_END
 
 JOINTS = {
     "neck": (0.0, -160.0, -112.0),
@@ -33,10 +34,8 @@ IBUG_MIRROR = (
 
 def head_weights(points: np.ndarray) -> np.ndarray:
     """(V,) how far the connected mesh follows the head joint: 1 above a plane through jaw and nape, 0 at the neck's end."""
-    height = points[:, 1] + 0.48 * (points[:, 2] + 30)  # the plane falls towards the back of the neck
-    weight = smoothstep(-187, -113, height)
-    weight[points[:, 1] < -177.0] = 0
-    return weight
+    top = -116 - 0.48 * (points[:, 2] + 30)  # the plane rises towards the nape
+    return smoothstep(0, 1, (points[:, 1] - NECK_END - 1) / (top - NECK_END - 1))
 
 
 def landmarks68(mesh: Mesh, surface: Surface) -> tuple[np.ndarray, np.ndarray]:

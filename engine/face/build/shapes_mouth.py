@@ -111,8 +111,8 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
         if part == "corner":
             return (0, 0.3, 0)
         if part == "lower":
-            return (0, 4.2 * m, 2.6 * m)
-        return (0, 4.2 * m, 1.6 * m) if row <= 2 else (0, 3.0 * m, 1.2 * m)
+            return (0, 4.2 * m, (2.6 if row > 0 else 1.9) * m)
+        return (0, 4.2 * m, (1.6 if row > 0 else 1.9) * m) if row <= 2 else (0, 3.0 * m, 1.2 * m)
 
     def shrug_upper(x: float, part: str, row: int) -> tuple[float, float, float]:
         m = 1 - abs(x) ** 2.5

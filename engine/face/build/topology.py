@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.path import Path as Polygon
 from scipy.spatial import Delaunay, cKDTree
 
 from .chart import Surface
 from .delaunay import constrained_delaunay
-from .geometry import FLIP, Face, closed_curve, edges, unit
+from .geometry import FLIP, Face, closed_curve, edges, in_polygon, unit
 from .hair import hair_cover
 from .landmarks import EYE_RINGS, LIP_RINGS, Landmarks
 
@@ -168,11 +167,11 @@ def _between(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Directions on the midline and on the left half, evenly spread outside the features."""
     features = surface.lift(directions)
-    outlines = [Polygon(in_plane(directions[loops[-1]])) for loops in rings.values()]
+    outlines = [in_plane(directions[loops[-1]]) for loops in rings.values()]
 
     def inside(d: np.ndarray) -> np.ndarray:
         flat = in_plane(d)
-        return np.any([o.contains_points(flat) for o in outlines], axis=0)
+        return np.any([in_polygon(flat, o) for o in outlines], axis=0)
 
     middle = _midline(surface, inside, features[np.concatenate(rings["mouth"])])
     middle_points = surface.lift(middle)
@@ -273,7 +272,7 @@ def _faces(
     centroid = flat[triangles].mean(1)
     drop = (p[triangles, 1] < NECK_END + 1.5).all(1)
     for loops in rings.values():
-        drop |= Polygon(flat[loops[-1]]).contains_points(centroid)
+        drop |= in_polygon(centroid, flat[loops[-1]])
     triangles = triangles[~drop]
     x = p[triangles][:, :, 0]
     straddling = (x.min(1) < -0.3) & (x.max(1) > 0.3)
