@@ -285,7 +285,7 @@ class EngineClient:
             return self._fail("The engine closed its output but did not end.")
         if self.hello is None and self._silence > self.limits.start_silence:
             return self._fail(f"The engine did not start within {self.limits.start_silence:.0f} s.")
-        if self._jobs and self._silence > self.limits.job_silence:
+        if self._jobs and self.hello and self._silence > self.limits.job_silence:
             return self._fail(f"The engine has not answered for {self.limits.job_silence:.0f} s and was ended.")
         if self._jobs and min(self._jobs.values()) > self.limits.stuck:
             return self._fail(f"The engine made no progress for {self.limits.stuck / 60:.0f} minutes and was ended.")

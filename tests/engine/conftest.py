@@ -8,6 +8,12 @@ import sys
 import types
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy with other work is not a failure.
+settings.register_profile("facediff", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("facediff")
+
 ROOT = Path(__file__).resolve().parents[2]
 
 for name, folder in {"facediff": ROOT, "facediff.facediff_blender": ROOT / "facediff_blender"}.items():
