@@ -6,6 +6,7 @@ called after each evaluation; it may raise to stop the sampling.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -55,16 +56,50 @@ def ddpm(
     schedule: Schedule,
     *,
     generator: torch.Generator | None = None,
+    fresh_noise: Callable[[int], Tensor] | None = None,
     step_done: StepDone | None = None,
 ) -> Tensor:
-    """Ancestral sampling over every timestep (Ho et al. 2020, algorithm 2)."""
+    """Ancestral sampling over every timestep (Ho et al. 2020, algorithm 2).
+
+    fresh_noise(t) gives the noise added after step t (t > 0), in x's shape; without it, it is drawn from the generator.
+    """
     x, total = noise, len(schedule)
     for t in reversed(range(total)):
         x0 = denoise(x, t)
         x = schedule.posterior_mean_coef1[t].item() * x0 + schedule.posterior_mean_coef2[t].item() * x
         if t > 0:
-            fresh = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+            drawn = torch.randn(x.shape, generator=generator, dtype=x.dtype) if fresh_noise is None else fresh_noise(t)
+            fresh = drawn.to(x.device)
             x = x + (0.5 * schedule.posterior_log_variance_clipped[t]).exp().item() * fresh
         if step_done:
             step_done(total - t, total)
+    return x
+
+
+def dpm_solver_pp_2m(
+    denoise: Denoise,
+    noise: Tensor,
+    schedule: Schedule,
+    steps: int,
+    *,
+    step_done: StepDone | None = None,
+) -> Tensor:
+    """DPM-Solver++ (2M), the second-order multistep solver for x0 predictions (Lu et al. 2022, algorithm 2).
+
+    As many evaluations as `steps`; the first update and the last (to the clean end) are of first order.
+    """
+    times = ddim_timesteps(len(schedule), steps)
+    x, previous, h_previous = noise, None, 0.0
+    for step, (now, after) in enumerate(zip(times[:-1], times[1:], strict=True)):
+        x0 = denoise(x, now)
+        if step_done:
+            step_done(step + 1, steps)
+        if after < 0:
+            return x0
+        sigma, sigma_after = (schedule.sqrt_one_minus_alphas_cumprod[t].item() for t in (now, after))
+        alpha, alpha_after = (schedule.sqrt_alphas_cumprod[t].item() for t in (now, after))
+        h = math.log(alpha_after / sigma_after) - math.log(alpha / sigma)
+        extrapolated = x0 if previous is None else x0 + (h / (2 * h_previous)) * (x0 - previous)
+        x = (sigma_after / sigma) * x - alpha_after * math.expm1(-h) * extrapolated
+        previous, h_previous = x0, h
     return x

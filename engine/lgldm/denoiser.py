@@ -36,17 +36,20 @@ class DenoiserConfig:
     dropout: float = 0.0  # released: 0.1
     bias_period: int = 1  # frames per step of the distance bias; released: 30 (MEAD, VOCASET), 25 (BIWI)
     window: int = 0  # frames a frame looks back; 0: all of them, as released
-    position: Literal["none", "sinusoidal", "periodic", "constant_row"] = "none"
+    position: Literal["none", "sinusoidal", "periodic"] = "none"  # released: sinusoidal (MEAD, BIWI), periodic (VOCASET)
     position_period: int = 30  # frames, for "periodic"
     latent_activation: bool = True  # BIWI: False
     identity_activation: bool = False  # BIWI: True
 
 
 def attention_slopes(heads: int) -> list[float]:
-    """Press et al. 2022 (ALiBi): 2^(-8/n), 2^(-16/n), ... for a power-of-two number of heads."""
-    if heads & (heads - 1):
-        raise ValueError("the number of heads must be a power of two")
-    return [2 ** (-8 * (h + 1) / heads) for h in range(heads)]
+    """Press et al. 2022 (ALiBi): 2^(-8/n), 2^(-16/n), ... for n heads, n a power of two.
+
+    Other numbers take the slopes of the power below, then every second slope of the power above.
+    """
+    below = 1 << (heads.bit_length() - 1)
+    slopes = [2 ** (-8 * (h + 1) / below) for h in range(below)]
+    return slopes + [2 ** (-4 * (h + 1) / below) for h in range(0, 2 * (heads - below), 2)]
 
 
 class CausalSelfAttention(nn.Module):
@@ -57,7 +60,7 @@ class CausalSelfAttention(nn.Module):
         self.heads, self.period, self.window = config.heads, config.bias_period, config.window
         self.to_qkv = nn.Linear(config.width, 3 * config.width)
         self.to_out = nn.Linear(config.width, config.width)
-        self.slopes = torch.tensor(attention_slopes(config.heads))
+        self.slopes = attention_slopes(config.heads)
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(H, Q, K) additive bias for frame numbers queries (Q,) and keys (K,); keys < 0 are padding."""
@@ -65,7 +68,8 @@ class CausalSelfAttention(nn.Module):
         blocked = (distance < 0) | (keys[None] < 0)
         if self.window:
             blocked = blocked | (distance > self.window)
-        bias = -self.slopes.to(queries.device)[:, None, None] * (distance // self.period).float()
+        slopes = torch.tensor(self.slopes, device=queries.device)
+        bias = -slopes[:, None, None] * (distance // self.period).float()
         return bias.masked_fill(blocked, -math.inf)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,8 +172,6 @@ class Denoiser(nn.Module):
         kind, width = self.config.position, self.config.width
         if kind == "none":
             return None
-        if kind == "constant_row":
-            return sinusoidal_table(1, width).expand(time, width)
         length = self.config.position_period if kind == "periodic" else time
         return sinusoidal_table(length, width)[torch.arange(time) % length]
 

@@ -97,13 +97,13 @@ class ConvTransformer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         # Row 0 of the sinusoidal table is 0, 1, 0, 1, ...: the released code adds it to every frame.
-        self.row = torch.arange(config.width) % 2 if config.position == "constant_row" else None
+        self.constant_row = config.position == "constant_row"
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(F.leaky_relu(self.conv(x.transpose(1, 2)), 0.2)).transpose(1, 2)
         x = self.linear(x)
-        if self.row is not None:
-            x = x + self.row.to(x)
+        if self.constant_row:
+            x = x + torch.arange(x.shape[-1], device=x.device) % 2
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x)

@@ -1,0 +1,142 @@
+"""A whole LG-LDM: audio encoder, stage 1, stage 2, the neutral face, and the folder they live in.
+
+A model folder holds `config.json` and `model.safetensors` with the prefixes `audio.`, `vqvae.` and `denoiser.`, and,
+where the neutral face is known, `template`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.schedule import Schedule, cosine_schedule
+from ..errors import InputError
+from .audio_encoders import AudioEncoder, AudioEncoderConfig
+from .datasets import DATASETS, Dataset
+from .denoiser import Denoiser, DenoiserConfig
+from .vqvae import VQVAE, VQVAEConfig
+
+KIND = "lgldm"
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+PARTS = ("audio", "vqvae", "denoiser")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything but the weights. `dataset` names the facts in `datasets.py`; `origin` says where the weights came from."""
+
+    dataset: str
+    audio: AudioEncoderConfig
+    vqvae: VQVAEConfig
+    denoiser: DenoiserConfig
+    origin: str = ""
+
+    @property
+    def facts(self) -> Dataset:
+        """The dataset's fixed facts."""
+        return DATASETS[self.dataset]
+
+    def to_json(self) -> dict[str, Any]:
+        """As written in config.json."""
+        return {"kind": KIND, "format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ModelConfig:
+        """Raises KeyError, TypeError or ValueError where the values do not fit."""
+        if values["kind"] != KIND or values["format"] != FORMAT or values["dataset"] not in DATASETS:
+            raise ValueError("not an LG-LDM configuration of this format")
+        audio = {k: tuple(v) if isinstance(v, list) else v for k, v in values["audio"].items()}
+        return cls(
+            dataset=values["dataset"],
+            audio=AudioEncoderConfig(**audio),
+            vqvae=VQVAEConfig(**values["vqvae"]),
+            denoiser=DenoiserConfig(**values["denoiser"]),
+            origin=values.get("origin", ""),
+        )
+
+
+@dataclass
+class LgldmModel:
+    """The loaded model, every part on one device in evaluation mode; `template`: (3 V,) metres or None."""
+
+    name: str
+    config: ModelConfig
+    audio: AudioEncoder
+    vqvae: VQVAE
+    denoiser: Denoiser
+    schedule: Schedule
+    template: Tensor | None
+    device: torch.device
+
+
+def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> None:
+    """Write a model folder, whole or not at all. tensors: as in the file, prefixes included.
+
+    Raises InputError when the folder exists and is not an LG-LDM folder (which would be replaced).
+    """
+    from safetensors.torch import save_file
+
+    if folder.exists() and not _is_ours(folder):
+        raise InputError(f"'{folder}' exists and is not a model folder; choose a new name.")
+    if not folder.parent.is_dir():
+        raise InputError(f"There is no folder '{folder.parent}' to write '{folder.name}' into.")
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        partial.chmod(0o755)
+        save_file({k: v.detach().float().contiguous().cpu() for k, v in tensors.items()}, partial / WEIGHTS)
+        text = json.dumps(config.to_json(), indent=1) + "\n"
+        (partial / "config.json").write_text(text, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def load_model(folder: Path, device: torch.device) -> LgldmModel:
+    """Read a model folder. Raises InputError when it is incomplete, damaged, or does not fit together."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = ModelConfig.from_json(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        tensors = load_file(folder / WEIGHTS)
+        with torch.device("meta"):
+            parts: dict[str, nn.Module] = {
+                "audio": AudioEncoder(config.audio),
+                "vqvae": VQVAE(config.vqvae),
+                "denoiser": Denoiser(config.denoiser),
+            }
+        for name, part in parts.items():
+            own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
+            part.load_state_dict(own, strict=True, assign=True)
+            part.eval().requires_grad_(False).to(device)
+        template = tensors.get("template")
+        if template is not None and template.shape != (config.vqvae.motion_dim,):
+            raise ValueError("the neutral face has another number of vertices")
+        return LgldmModel(
+            name=folder.name,
+            config=config,
+            **parts,  # type: ignore[arg-type]
+            schedule=cosine_schedule(config.denoiser.timesteps),
+            template=None if template is None else template.to(device),
+            device=device,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"] == KIND
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.is_dir() and not any(folder.iterdir())
