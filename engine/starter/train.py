@@ -42,7 +42,7 @@ class Plan:
     """How much training. The defaults make the committed weights; `smoke` makes a useless model in seconds for tests."""
 
     seed: int = 0
-    encoder_steps: int = 6000
+    encoder_steps: int = 4000
     encoder_batch: int = 8
     chunks: int = 2000  # sounds of 10.24 s whose features are kept
     draws: int = 3  # performances per sound
@@ -62,6 +62,7 @@ Log = Callable[[str], None]
 
 def train(corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print) -> None:
     """Run every stage that `work` does not hold yet, then write the model into `assets` (see `export`)."""
+    torch.set_flush_denormal(True)  # vanishing gradients would otherwise slow CPUs down several times
     work.mkdir(parents=True, exist_ok=True)
     encoder = train_encoder(corpus, work, plan, log)
     features = make_features(encoder, corpus, work, plan, log)
@@ -256,7 +257,7 @@ def reseed_dead_codes(model: VQVAE, latent: Tensor, used: Tensor) -> None:
     dead = torch.nonzero(used < 0.02 * used.mean()).flatten()
     codes = latent.reshape(-1, VQ.code_dim)
     with torch.no_grad():
-        model.quantiser.codebook.weight[dead] = codes[torch.randint(len(codes), (len(dead),))]
+        model.quantiser.codebook.weight[dead] = codes[torch.randint(len(codes), (len(dead),))].float()
     used[dead] = used.mean()
 
 

@@ -1,0 +1,172 @@
+"""Speed and memory: seconds per stage for clips of 4, 10 and 60 s, the engine's start, and the bake, in one table.
+
+    .venv/bin/python scripts/bench.py [--json OUT.json] [--runs 3] [--device auto] [--no-bake]
+
+Every figure is the median of `--runs` warm runs; the clips are the demo's speech, repeated. Peak memory is that of a
+fresh process that animates one clip. The bulk bake is measured against `keyframe_insert` in the same Blender.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+CLIPS = (4, 10, 60)  # seconds
+STAGES = ("audio", "features", "sampling", "decode")
+SPEECH = ROOT / "engine" / "assets" / "demo" / "speech.flac"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--no-bake", action="store_true", help="leave out what needs bpy")
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)  # the fresh process of `peak_memory`
+    arguments = parser.parse_args()
+    if arguments.memory_of:
+        return animate_once(arguments.memory_of, arguments.device)
+    machine = describe_machine(arguments.device)
+    print("  ".join(f"{k}: {v}" for k, v in machine.items()))
+    with tempfile.TemporaryDirectory() as folder:
+        clips = {seconds: write_clip(Path(folder) / f"{seconds}.wav", seconds) for seconds in CLIPS}
+        figures: dict[str, Any] = {
+            "clips": [bench_clip(seconds, path, arguments) for seconds, path in clips.items()],
+            "engine_start_seconds": engine_start(),
+        }
+    print_clips(figures["clips"])
+    print(f"engine, start to ready: {figures['engine_start_seconds']:.2f} s")
+    if not arguments.no_bake:
+        figures["bake"] = bench_bake()
+        bake = figures["bake"]
+        print(
+            f"bake of {bake['frames']} frames x {bake['channels']} channels: {bake['bulk_seconds']:.3f} s in bulk,"
+            f" {bake['keyframe_insert_seconds']:.1f} s by keyframe_insert, {bake['times_faster']:.0f} times faster"
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine, **figures}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def describe_machine(device: str) -> dict[str, str | int]:
+    """What every figure depends on."""
+    import torch
+
+    from engine.devices import pick_device
+
+    chosen = pick_device(device)
+    return {
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(0) if chosen.type == "cuda" else chosen.type,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def write_clip(path: Path, seconds: int) -> Path:
+    """The demo's speech, repeated and cut to `seconds`, as 16 kHz wav."""
+    import soundfile
+
+    from engine.audio import SAMPLE_RATE, load_audio
+
+    speech = load_audio(SPEECH)
+    soundfile.write(path, np.resize(speech, seconds * SAMPLE_RATE), SAMPLE_RATE)
+    return path
+
+
+def bench_clip(seconds: int, path: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """Median seconds per stage, realtime factor (time over duration) from sound to saved motion file, peak memory."""
+    from engine.animate import AnimateOptions, animate
+
+    options = AnimateOptions(device=arguments.device)
+    animate(path, options)  # warm: the model is in memory, as it is in the server
+    totals, stages = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(arguments.runs):
+            start = time.perf_counter()
+            motion = animate(path, options)
+            motion.save(Path(folder) / "m.npz")
+            totals.append(time.perf_counter() - start)
+            stages.append(motion.meta["seconds"])
+    total = statistics.median(totals)
+    return {
+        "clip_seconds": seconds,
+        **{s: statistics.median(run[s] for run in stages) for s in STAGES},
+        "total": total,
+        "realtime_factor": total / seconds,
+        "peak_memory_mb": peak_memory(path, arguments.device),
+    }
+
+
+def peak_memory(path: Path, device: str) -> float:
+    """Megabytes (10^6) at most in a fresh process that animates one clip, PyTorch itself included."""
+    command = [sys.executable, __file__, "--memory-of", str(path), "--device", device]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def animate_once(path: Path, device: str) -> int:
+    from engine.animate import AnimateOptions, animate
+
+    animate(path, AnimateOptions(device=device))
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, kilobytes elsewhere
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+    return 0
+
+
+def engine_start() -> float:
+    """Seconds from starting the engine's process, as Blender does, to its hello."""
+    # The client needs no Blender, but its package's __init__ does: give the packages their folders without running it.
+    for name, folder in {"facediff": ROOT, "facediff.facediff_blender": ROOT / "facediff_blender"}.items():
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(folder)]
+    client_module = importlib.import_module("facediff.facediff_blender.engine_client")
+    client = client_module.EngineClient(sys.executable, ROOT)
+    start = time.perf_counter()
+    client.start()
+    try:
+        while time.perf_counter() - start < 120:
+            client.poll()
+            if client.state == "ready":
+                return time.perf_counter() - start
+            time.sleep(0.005)
+    finally:
+        client.stop()
+    raise SystemExit("The engine did not say hello within two minutes.")
+
+
+def bench_bake() -> dict[str, Any]:
+    """In a process of its own: Blender is not imported here."""
+    command = [sys.executable, str(ROOT / "scripts" / "bench_bake.py")]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+
+
+def print_clips(clips: list[dict[str, float]]) -> None:
+    names = ("clip_seconds", *STAGES, "total", "realtime_factor", "peak_memory_mb")
+    print("  ".join(f"{n:>15}" for n in names))
+    for clip in clips:
+        print("  ".join(f"{clip[n]:>15.3f}" for n in names))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

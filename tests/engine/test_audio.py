@@ -1,0 +1,101 @@
+"""Sound loading: every format and rate arrives at the right time and level; bad files end in one sentence."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine.audio import MEL_BANDS, SAMPLE_RATE, load_audio, log_mel
+from engine.errors import InputError
+
+
+def tone_with_click(rate, seconds=1.0, click_at=0.4):
+    time = np.arange(round(rate * seconds)) / rate
+    wave = 0.05 * np.sin(2 * np.pi * 440 * time)
+    at = round(click_at * rate)
+    wave[at : at + round(0.004 * rate)] += 0.8
+    return wave
+
+
+def click_time(samples):
+    return np.argmax(np.abs(samples)) / SAMPLE_RATE
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_rates_and_channels_keep_time_and_level(tmp_path, rate, channels):
+    wave = tone_with_click(rate)
+    soundfile.write(tmp_path / "a.wav", np.repeat(wave[:, None], channels, 1), rate)
+    samples = load_audio(tmp_path / "a.wav")
+    assert samples.dtype == np.float32
+    assert abs(len(samples) / SAMPLE_RATE - 1.0) < 2e-4
+    assert 0.398 < click_time(samples) < 0.406
+    steady = samples[SAMPLE_RATE // 2 : -1000]
+    assert abs(steady.std() - 0.05 / np.sqrt(2)) < 0.003
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3"])
+def test_compressed_files(tmp_path, name):
+    soundfile.write(tmp_path / name, tone_with_click(44100), 44100)
+    samples = load_audio(tmp_path / name)
+    assert 0.395 < click_time(samples) < 0.41
+
+
+def test_the_sound_of_an_m4a_and_of_a_name_beyond_ascii(tmp_path):
+    import av
+
+    path = tmp_path / "größe 嘴.m4a"
+    wave = tone_with_click(44100).astype(np.float32)
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44100, layout="mono")
+        for start in range(0, len(wave), 1024):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    samples = load_audio(path)
+    assert 0.39 < click_time(samples) < 0.43  # AAC starts up to 1024 samples late where the edit list is ignored
+
+
+def broken_files(tmp_path):
+    wave = tone_with_click(16000)
+    soundfile.write(tmp_path / "whole.wav", wave, 16000)
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "header.wav").write_bytes(whole[:30])
+    (tmp_path / "text.wav").write_text("this is no sound at all, but a letter\n" * 50)
+    (tmp_path / "text.mp4").write_text("neither is this\n" * 50)
+    soundfile.write(tmp_path / "nan.wav", np.full(8000, np.nan), 16000, subtype="FLOAT")
+    soundfile.write(tmp_path / "nothing.wav", np.zeros(0), 16000)
+    return ["missing.wav", "empty.wav", "cut.wav", "header.wav", "text.wav", "text.mp4", "nan.wav", "nothing.wav", "."]
+
+
+def test_bad_files_end_in_one_sentence(tmp_path):
+    for name in broken_files(tmp_path):
+        with pytest.raises(InputError) as caught:
+            load_audio(tmp_path / name)
+        sentence = str(caught.value)
+        assert sentence.endswith(".") and "\n" not in sentence, name
+
+
+def test_log_mel_frames_are_centred_and_ignore_the_level():
+    wave = np.zeros(SAMPLE_RATE, np.float32)
+    wave[8000:8800] = np.sin(2 * np.pi * 1000 * np.arange(800) / SAMPLE_RATE)
+    mel = log_mel(wave)
+    assert mel.shape == (101, MEL_BANDS)
+    loud = mel.sum(1)
+    middle = (np.arange(101) * (loud - loud.min())).sum() / (loud - loud.min()).sum()
+    assert abs(middle - 52.5) < 0.6  # the burst's middle is at 525 ms
+    speech = np.random.default_rng(0).normal(size=SAMPLE_RATE).astype(np.float32) * 0.1
+    np.testing.assert_allclose(log_mel(speech), log_mel(speech * 0.3), atol=2e-3)
+
+
+def test_silence_is_not_amplified_to_speech():
+    speech = np.random.default_rng(0).normal(size=SAMPLE_RATE).astype(np.float32) * 0.1
+    assert log_mel(np.zeros(SAMPLE_RATE, np.float32)).mean() < log_mel(speech).mean() - 1
+    assert log_mel(speech * 1e-5).mean() < log_mel(speech).mean() - 0.8
+
+
+def test_a_twentieth_of_a_second_is_enough(tmp_path):
+    soundfile.write(tmp_path / "short.wav", np.zeros(800), 16000)
+    assert log_mel(load_audio(tmp_path / "short.wav")).shape == (6, MEL_BANDS)
