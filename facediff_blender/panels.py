@@ -10,11 +10,11 @@ from .jobs import Job, JobState
 from .operators import export, generate
 
 STAGES = {
-    "audio": "Reading the sound",
+    "load": "Loading the model",
     "features": "Listening",
     "sampling": "Acting",
     "decode": "Shaping the face",
-    "head": "Moving the head",
+    "geometry": "Shaping the face",
 }
 STATES = {
     JobState.STARTING: "Starting the engine",
