@@ -98,27 +98,28 @@ def set_up_scene(engine: str, size: int, samples: int) -> bpy.types.Object:
     scene = bpy.context.scene
     scene.render.resolution_x = scene.render.resolution_y = size
     scene.render.film_transparent = False
-    scene.view_settings.view_transform = "Standard"
     world = scene.world = bpy.data.worlds.new("World")
     world.use_nodes = True
     world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.11, 0.13, 0.16, 1)
     camera = _linked(bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera")))
     camera.data.lens, camera.data.clip_start = LENS_MM, 0.01
     scene.camera = camera
+    # Workbench shows colours as they are; Cycles' highlights need rolling off.
+    scene.view_settings.view_transform = "Standard" if engine == "workbench" else "AgX"
     if engine == "workbench":
         scene.render.engine = "BLENDER_WORKBENCH"
         shading = scene.display.shading
         shading.light, shading.color_type = "STUDIO", "VERTEX"
         shading.show_cavity, shading.cavity_type = True, "WORLD"
-        shading.show_specular_highlight = True
+        shading.show_specular_highlight = False
         scene.display.render_aa = "8"
     else:
         scene.render.engine = "CYCLES"
         scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", samples, True
         for name, place, watts, width in (
-            ("Key", (0.45, -0.75, 0.45), 16.0, 0.5),
-            ("Fill", (-0.8, -0.6, 0.05), 6.0, 0.9),
-            ("Rim", (-0.4, 0.6, 0.6), 10.0, 0.3),
+            ("Key", (0.45, -0.75, 0.45), 17.0, 0.5),
+            ("Fill", (-0.8, -0.6, 0.05), 5.0, 0.9),
+            ("Rim", (-0.4, 0.6, 0.6), 8.0, 0.3),
         ):
             light = _linked(bpy.data.objects.new(name, bpy.data.lights.new(name, "AREA")))
             light.data.energy, light.data.size, light.location = watts, width, place

@@ -90,7 +90,7 @@ def _eyeball() -> Part:
 def _teeth(jaw: str) -> Part:
     upper = jaw == "upper"
     widths, heights = TEETH[jaw]
-    front, half_width, depth = (13.6, 29.0, 46.0) if upper else (11.2, 27.0, 46.0)
+    front, half_width, depth = (14.6, 29.0, 46.0) if upper else (12.2, 27.0, 46.0)
     edge, down = (-71.2, -1) if upper else (-69.8, 1)
     turn = np.linspace(0, np.pi / 2, 600)  # the arch as an ellipse, measured by its length
     arch_x, arch_z = half_width * np.sin(turn), front - depth * (1 - np.cos(turn))

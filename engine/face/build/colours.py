@@ -11,13 +11,13 @@ from .geometry import smoothstep
 from .hair import hair_cover
 from .mesh import Mesh
 
-SKIN, LIP, MOUTH, HAIR = (0.56, 0.33, 0.24), (0.43, 0.15, 0.125), (0.20, 0.045, 0.045), (0.042, 0.026, 0.017)
+SKIN, LIP, MOUTH, HAIR = (0.545, 0.295, 0.20), (0.43, 0.15, 0.125), (0.30, 0.08, 0.075), (0.042, 0.026, 0.017)
 EYE_WHITE, IRIS_COLOUR, PUPIL_COLOUR = (0.72, 0.68, 0.64), (0.11, 0.17, 0.20), (0.004, 0.004, 0.005)
 TOOTH, GUM, TONGUE = (0.70, 0.63, 0.52), (0.42, 0.12, 0.11), (0.42, 0.13, 0.12)
 REDDER, DARKER = (0.60, 0.25, 0.18), (0.36, 0.18, 0.13)
 # name -> base colour, roughness, subsurface weight, coat weight
 MATERIALS = {
-    "skin": (SKIN, 0.48, 0.12, 0.0),
+    "skin": (SKIN, 0.52, 0.12, 0.0),
     "lips": (LIP, 0.36, 0.12, 0.0),
     "mouth": (MOUTH, 0.35, 0.1, 0.0),
     "eye_white": (EYE_WHITE, 0.15, 0.05, 0.6),
@@ -26,7 +26,7 @@ MATERIALS = {
     "teeth": (TOOTH, 0.22, 0.1, 0.3),
     "gums": (GUM, 0.3, 0.1, 0.2),
     "tongue": (TONGUE, 0.38, 0.1, 0.0),
-    "hair": (HAIR, 0.75, 0.0, 0.0),
+    "hair": (HAIR, 0.6, 0.1, 0.0),
 }
 # (centre, spread per axis, colour, strength): soft patches of the skin; x is mirrored
 PATCHES = (

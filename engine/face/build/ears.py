@@ -9,8 +9,8 @@ from .mesh import Mesh
 
 # outline seen from the side: (towards the back, up) in mm, from the tragus up and round
 OUTLINE = (
-    (-8.5, -2), (-7.5, 9), (-4, 20), (3, 28.5), (12, 31.5), (20, 27), (23.5, 17), (23.5, 5), (19.5, -6), (13.5, -17), (8.5, -25.5),
-    (2, -30), (-5, -28), (-8.5, -21), (-9, -11),
+    (-8.5, -2), (-7.5, 9), (-4, 20), (3, 28.5), (12, 31.5), (20, 27), (23.5, 17), (23.5, 5), (20.5, -6), (16, -16), (12.5, -24.5),
+    (6, -30), (-2, -29.5), (-7.5, -23), (-9, -11),
 )  # fmt: skip
 OPENING = np.radians(28)  # angle between the ear and the head
 ROOT = np.array([69.5, -13.0, -87.0])

@@ -74,7 +74,12 @@ def in_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """(N,) which of (N, 2) points lie inside a closed (M, 2) polygon, by counting crossings to the right."""
     inside = np.zeros(len(points), bool)
     x, y = points.T
-    near = (x >= polygon[:, 0].min()) & (x <= polygon[:, 0].max()) & (y >= polygon[:, 1].min()) & (y <= polygon[:, 1].max())
+    near = (
+        (x >= polygon[:, 0].min())
+        & (x <= polygon[:, 0].max())
+        & (y >= polygon[:, 1].min())
+        & (y <= polygon[:, 1].max())
+    )
     x, y = x[near], y[near]
     crossed = np.zeros(len(x), bool)
     for (ax, ay), (bx, by) in zip(polygon, np.roll(polygon, -1, 0)):

@@ -9,8 +9,8 @@ from .geometry import smoothstep
 from .landmarks import EYE
 from .locate import locate
 from .mesh import Mesh
+from .sampling import NECK_END
 from .shapes_jaw import HINGE
-from .topology import NECK_END
 
 JOINTS = {
     "neck": (0.0, -160.0, -112.0),

@@ -10,7 +10,8 @@ from .geometry import FLIP, distance_to_curve, neighbours, open_curve, smoothste
 from .hair import hair_cover
 from .landmarks import EYE, EYE_RADIUS, LID_LINE
 from .mesh import boundary_edges
-from .topology import NECK_END, Skin
+from .sampling import NECK_END
+from .topology import Skin
 
 FAIRING_ROUNDS = 7
 HAIR_THICKNESS = 2.4
@@ -31,7 +32,7 @@ STROKES: tuple[tuple[Curve, float, float], ...] = (
     ([(0, -20, 34), (0, -8, 24), (0, 2, 16)], 2.6, 0.7),  # bridge of the nose
     ([(7.5, -20, 27), (9, -8, 17)], 4.0, -0.6),  # its flanks
     ([(12, 7, 9), (14, 1, 5)], 3.2, -1.0),  # hollow between bridge and eye
-    ([(10, -34.5, 31), (8.5, -30.5, 34)], 2.6, -0.8),  # beside the tip
+    ([(10, -34.5, 31), (8.5, -30.5, 34)], 2.6, -1.1),  # beside the tip
     ([(22, -9, 2), (31, -13, 3), (40, -12, -1)], 3.2, -0.5),  # below the lower lid
 )
 DABS: tuple[tuple[Sequence[float], float, float], ...] = (
