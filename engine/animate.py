@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -17,12 +19,17 @@ from .errors import Cancelled, InputError
 from .motion import FaceMotion
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from .lgldm.model import LgldmModel
     from .starter.pipeline import Starter
 
 ASSETS = Path(__file__).parent / "assets"
 EMOTIONS = ("neutral", "angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")
 DEFAULT_FPS = 25.0
 MAX_STEPS = 1000
+# What "kind" in a model's config.json means: the module whose load(folder, device) reads it.
+KINDS = {"starter": ".starter.pipeline", "lgldm": ".lgldm.pipeline"}
 Progress = Callable[[str, int, int], None]
 
 
@@ -57,7 +64,7 @@ def animate(
     Raises InputError (one sentence: bad sound, unknown emotion or model, option out of range) and Cancelled.
     """
     from .devices import pick_device
-    from .starter.pipeline import DEFAULT_STEPS, DEFAULT_VARIATION, Stopwatch, generate
+    from .starter.pipeline import Starter, Stopwatch
 
     emotion = check_options(options)
 
@@ -73,8 +80,24 @@ def animate(
     clock.lap("load")
     samples = load_audio(audio_path)
     clock.lap("audio")
+    if isinstance(loaded, Starter):
+        motion = _animate_starter(loaded, samples, emotion, options, report)
+    else:
+        motion = _animate_lgldm(loaded, samples, emotion, options, report)
+    motion.meta["seconds"] = {**clock.laps, **motion.meta["seconds"]}
+    motion.meta["intensity"] = options.intensity
+    motion.meta["engine_version"] = __version__
+    motion.meta["audio_sha256"] = hashlib.sha256(samples.tobytes()).hexdigest()
+    return motion
+
+
+def _animate_starter(
+    model: Starter, samples: np.ndarray, emotion: dict[str, float], options: AnimateOptions, report: Progress
+) -> FaceMotion:
+    from .starter.pipeline import DEFAULT_STEPS, DEFAULT_VARIATION, Stopwatch, generate
+
     motion = generate(
-        loaded,
+        model,
         samples,
         emotion,
         options.seed,
@@ -83,17 +106,25 @@ def animate(
         DEFAULT_VARIATION if options.mouth_variation is None else options.mouth_variation,
         report,
     )
-    clock.lap("generate")
+    clock = Stopwatch()
     report("geometry", 0, 1)
     motion = with_geometry(motion, options.landmarks, options.vertices)
     clock.lap("geometry")
     report("geometry", 1, 1)
-    del clock.laps["generate"]  # its parts are in the motion already
-    motion.meta["seconds"] = {**clock.laps, **motion.meta["seconds"]}
-    motion.meta["intensity"] = options.intensity
-    motion.meta["engine_version"] = __version__
-    motion.meta["audio_sha256"] = hashlib.sha256(samples.tobytes()).hexdigest()
+    motion.meta["seconds"] = {**motion.meta["seconds"], **clock.laps}
     return motion
+
+
+def _animate_lgldm(
+    model: LgldmModel, samples: np.ndarray, emotion: dict[str, float], options: AnimateOptions, report: Progress
+) -> FaceMotion:
+    from .lgldm.pipeline import generate
+
+    if options.landmarks:
+        raise InputError(f"The model '{model.name}' speaks vertices of its own mesh; it has no 68 landmarks.")
+    if options.mouth_variation is not None:
+        raise InputError(f"The model '{model.name}' samples the whole face; mouth variation is the starter model's.")
+    return generate(model, samples, emotion, options.seed, report, steps=options.steps, fps=options.fps)
 
 
 def check_options(options: AnimateOptions) -> dict[str, float]:
@@ -113,21 +144,26 @@ def check_options(options: AnimateOptions) -> dict[str, float]:
     return {n: w * options.intensity for n, w in options.emotion.items() if n != "neutral" and w * options.intensity > 0}
 
 
-def load_model(name: str, device: str) -> Starter:
+def load_model(name: str, device: str) -> Starter | LgldmModel:
     """The model `name`: "starter", or a folder with a converted or trained model; kept in memory between calls."""
     folder = ASSETS / "starter" if name == "starter" else Path(name)
     if not (folder / "config.json").is_file():
         raise InputError(f"There is no model '{name}': '{folder}' has no config.json.")
-    return _load(folder.resolve(), device)
+    return _load(folder.resolve(), device, (folder / "config.json").stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
-def _load(folder: Path, device: str) -> Starter:
+def _load(folder: Path, device: str, written: int) -> Starter | LgldmModel:
+    """`written` makes a model that was converted or trained anew load anew."""
     import torch
 
-    from .starter.pipeline import load
-
-    return load(folder, torch.device(device))
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind", "starter")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
+    if kind not in KINDS:
+        raise InputError(f"The model in '{folder}' is of the kind '{kind}', which this engine does not know.")
+    return importlib.import_module(KINDS[kind], __package__).load(folder, torch.device(device))
 
 
 def with_geometry(motion: FaceMotion, landmarks: bool, vertices: bool) -> FaceMotion:

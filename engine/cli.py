@@ -23,7 +23,10 @@ from .failures import describe_failure
 PROGRAM = "python -m engine"
 # Subcommands that are a module of their own with add_arguments(parser) and run(options) -> status, imported when asked
 # for, so that no command waits for another's imports.
-MODULE_COMMANDS = {"report": (".report", "measure lip-sync against recordings of real people")}
+MODULE_COMMANDS = {
+    "report": (".report", "measure lip-sync against recordings of real people"),
+    "convert": (".convert", "turn released checkpoints into a model folder"),
+}
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130

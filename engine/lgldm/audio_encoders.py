@@ -7,6 +7,7 @@ denoiser: the odd frame dropped before the projection, the cut to the motion's l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,9 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..windows import Windows, join
+
 TOKEN_RATE = 50  # Hz, nominal: 16000 samples/s over a hop of 320
 STRIDES = (5, 2, 2, 2, 2, 2, 2)  # of both published networks; no tensor's shape tells them
 MIN_SAMPLES = 400  # what the convolutions need for one token
+MAX_TOKENS = 1500  # 30 s at once; the reference stops at 24 s
+TOKEN_OVERLAP = 200
+LAYER_NORM_PIECE = 500  # tokens (10 s) convolved at once
 OLD_TO_NEW = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
 
@@ -58,9 +64,12 @@ class AudioEncoder(nn.Module):
         self.network = _network(config)
 
     def hidden_states(self, samples: Tensor, frames: int | None = None) -> Tensor:
-        """(B, S) to the last hidden states (B, N, hidden); N is even unless interpolated, at most 2 * frames."""
-        config, network = self.config, self.network
-        features = network.feature_extractor(samples).transpose(1, 2)
+        """(B, S) to the last hidden states (B, N, hidden); N is even unless interpolated, at most 2 * frames.
+
+        Clips longer than MAX_TOKENS pass the transformer in overlapping windows: memory grows with the square of them.
+        """
+        config = self.config
+        features = self.convolve(samples)
         if config.fps:
             length = int(features.shape[1] / TOKEN_RATE * config.fps)
             if config.interpolate == "features":
@@ -69,13 +78,44 @@ class AudioEncoder(nn.Module):
             features = features[:, : features.shape[1] // 2 * 2]
             if frames is not None:
                 features = features[:, : 2 * frames]
-        hidden = network.feature_projection(features)
-        hidden = hidden if torch.is_tensor(hidden) else hidden[0]
-        hidden = network._mask_hidden_states(hidden)  # SpecAugment, in training only
-        hidden = network.encoder(hidden)[0]
+        windows = Windows(features.shape[1], MAX_TOKENS, TOKEN_OVERLAP)
+        if windows.total <= windows.size:
+            hidden = self.transform(features)
+        else:
+            hidden = features.new_zeros(windows.total, len(features), config.hidden)
+            join(windows, lambda _, part: self.transform(features[:, part]).transpose(0, 1), hidden)
+            hidden = hidden.transpose(0, 1)
         if config.fps and config.interpolate == "hidden":
             hidden = interpolate(hidden, length)
         return hidden
+
+    def convolve(self, samples: Tensor) -> Tensor:
+        """(B, S) to the convolutions' output (B, N, channels), long clips in pieces.
+
+        With layer norm a piece gives exactly what the whole would; the base model's group norm spans the whole clip, so
+        for clips longer than its piece the statistics are each piece's own.
+        """
+        config = self.config
+        extract = self.network.feature_extractor
+        hop = math.prod(config.conv_strides)
+        piece = LAYER_NORM_PIECE if config.layer_norm else MAX_TOKENS
+        tokens = token_count(samples.shape[1], config.conv_kernels, config.conv_strides)
+        if tokens <= piece:
+            return extract(samples).transpose(1, 2)
+        reach = receptive_field(config.conv_kernels, config.conv_strides)
+        pieces = []
+        for start in range(0, tokens, piece):
+            stop = min(start + piece, tokens)
+            pieces.append(extract(samples[:, start * hop : (stop - 1) * hop + reach]).transpose(1, 2))
+        return torch.cat(pieces, dim=1)
+
+    def transform(self, features: Tensor) -> Tensor:
+        """(B, N, channels) to hidden states (B, N, hidden)."""
+        network = self.network
+        hidden = network.feature_projection(features)
+        hidden = hidden if torch.is_tensor(hidden) else hidden[0]
+        hidden = network._mask_hidden_states(hidden)  # SpecAugment, in training only
+        return network.encoder(hidden)[0]
 
     def forward(self, samples: Tensor, frames: int | None = None) -> Tensor:
         """(B, S) to (B, N, frame_dim), one row per motion frame; cut to `frames` where given."""
@@ -111,6 +151,14 @@ def token_count(samples: int, kernels: tuple[int, ...], strides: tuple[int, ...]
     for kernel, stride in zip(kernels, strides, strict=True):
         samples = (samples - kernel) // stride + 1
     return max(0, samples)
+
+
+def receptive_field(kernels: tuple[int, ...], strides: tuple[int, ...] = STRIDES) -> int:
+    """Samples that one token sees."""
+    reach = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        reach = (reach - 1) * stride + kernel
+    return reach
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]], heads: int, *, paired: bool, fps: int = 0) -> AudioEncoderConfig:

@@ -84,10 +84,7 @@ def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) ->
     """
     from safetensors.torch import save_file
 
-    if folder.exists() and not _is_ours(folder):
-        raise InputError(f"'{folder}' exists and is not a model folder; choose a new name.")
-    if not folder.parent.is_dir():
-        raise InputError(f"There is no folder '{folder.parent}' to write '{folder.name}' into.")
+    check_folder(folder)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         partial.chmod(0o755)
@@ -100,6 +97,14 @@ def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) ->
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def check_folder(folder: Path) -> None:
+    """Raise InputError when a model cannot be written there: no parent, or something else is in its place."""
+    if folder.exists() and not _is_ours(folder):
+        raise InputError(f"'{folder}' exists and is not a model folder; choose a new name.")
+    if not folder.absolute().parent.is_dir():
+        raise InputError(f"There is no folder '{folder.parent}' to write '{folder.name}' into.")
 
 
 def load_model(folder: Path, device: torch.device) -> LgldmModel:

@@ -1,0 +1,211 @@
+"""A converted or trained LG-LDM at work: samples in, `FaceMotion` out, for clips of any length.
+
+Conditions are computed once. Clips longer than the reference's limit are denoised in overlapping windows that are joined
+at every step, so that there is one latent of the whole clip, and decoded in windows joined the same way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..audio import SAMPLE_RATE
+from ..diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
+from ..errors import InputError
+from ..motion import FaceMotion
+from ..windows import Windows, join
+from .audio_encoders import MIN_SAMPLES, normalise
+from .model import LgldmModel, load_model
+
+Sampler = Literal["ddpm", "ddim", "ddim-reference", "dpm++"]
+SAMPLERS: tuple[Sampler, ...] = ("ddpm", "ddim", "ddim-reference", "dpm++")
+DEFAULT_STEPS = 50
+WINDOW = 600  # frames: all that the reference can do
+OVERLAP = 100
+BATCH = 4  # windows denoised together
+# The networks' convolutions leave the last frames without tokens; the MEAD demo appends a second, so do we.
+SILENCE = SAMPLE_RATE
+Progress = Callable[[str, int, int], None]
+
+
+def load(folder: Path, device: torch.device) -> LgldmModel:
+    """Read a model folder. Raises InputError."""
+    return load_model(folder, device)
+
+
+@torch.inference_mode()
+def generate(
+    model: LgldmModel,
+    samples: np.ndarray,
+    emotion: Mapping[str, float],
+    seed: int,
+    progress: Progress,
+    *,
+    sampler: Sampler | None = None,
+    steps: int | None = None,
+    fps: float | None = None,
+    identity: int = 0,
+) -> FaceMotion:
+    """samples: (S,) float32 at 16 kHz. emotion: weights 0..1 by name; none is the all-zero vector, as in the reference.
+
+    sampler: None takes DDPM when steps is the schedule's length and DDIM (50 steps) otherwise. fps: None is the model's own
+    rate. Returns ceil(seconds * fps) frames of vertices: metres, or displacements where the model has no neutral face.
+    The same input, seed and device give identical motion. Raises InputError; `progress(stage, step, total)` may raise.
+    """
+    facts = model.config.facts
+    sampler, steps = choose_sampler(sampler, steps, len(model.schedule))
+    if len(samples) < MIN_SAMPLES:
+        raise InputError(f"The sound is shorter than {1000 * MIN_SAMPLES // SAMPLE_RATE} ms, which is too short to animate.")
+    if not 0 <= identity < model.config.denoiser.identities:
+        raise InputError(f"The model '{model.name}' has speakers 0 to {model.config.denoiser.identities - 1}, not {identity}.")
+    felt = emotion_vector(model, emotion)
+    style = torch.nn.functional.one_hot(torch.tensor([identity]), model.config.denoiser.identities).float().to(model.device)
+    seconds = len(samples) / SAMPLE_RATE
+    frames = int(np.ceil(seconds * facts.fps)) + 1
+    laps: dict[str, float] = {}
+
+    progress("features", 0, 1)
+    started = time.perf_counter()
+    audio = embed(model, samples, frames)
+    frames = audio.shape[1]
+    laps["features"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    # Noise comes from the CPU, so that every device starts from the same numbers.
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, frames, model.vqvae.config.latent_dim, generator=generator).to(model.device)
+    denoise = joined_denoiser(model, audio, felt, style)
+    latent = sample(model, denoise, noise, sampler, steps, generator, lambda s, n: progress("sampling", s, n))
+    laps["sampling"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    progress("decode", 0, 1)
+    vertices = decode(model, latent, felt)
+    vertices = resample(vertices, facts.fps, fps or facts.fps, max(1, int(np.ceil(seconds * (fps or facts.fps)))))
+    laps["decode"] = time.perf_counter() - started
+    return FaceMotion(
+        fps=fps or facts.fps,
+        vertices=vertices,
+        meta={
+            "model": model.name,
+            "dataset": model.config.dataset,
+            "seed": seed,
+            "steps": steps,
+            "sampler": sampler,
+            "emotion": dict(emotion),
+            "speaker": facts.identities[identity] if identity < len(facts.identities) else identity,
+            "vertices": "positions" if model.template is not None else "displacements from the neutral face",
+            "device": model.device.type,
+            "seconds": laps,
+        },
+    )
+
+
+def choose_sampler(sampler: Sampler | None, steps: int | None, timesteps: int) -> tuple[Sampler, int]:
+    """The sampler and number of steps behind what was asked for. Raises InputError."""
+    if sampler is None:
+        sampler = "ddpm" if steps == timesteps else "ddim"
+    if sampler == "ddpm":
+        if steps not in (None, timesteps):
+            raise InputError(f"DDPM takes {timesteps} steps, not {steps}; choose another sampler for fewer.")
+        return sampler, timesteps
+    steps = steps or DEFAULT_STEPS
+    if not 1 <= steps <= timesteps:
+        raise InputError(f"The number of steps must be between 1 and {timesteps}, not {steps}.")
+    return sampler, steps
+
+
+def emotion_vector(model: LgldmModel, emotion: Mapping[str, float]) -> Tensor | None:
+    """(1, E), or None for a model without emotions. Raises InputError for an emotion the model does not know."""
+    known = model.config.facts.emotions
+    unknown = [n for n in emotion if n not in known]
+    if unknown:
+        told = f"choose from {', '.join(known)}" if known else f"{model.config.facts.label} has none"
+        raise InputError(f"The model '{model.name}' knows no emotion '{unknown[0]}'; {told}.")
+    if not known:
+        return None
+    return torch.tensor([[emotion.get(n, 0.0) for n in known]], device=model.device)
+
+
+def embed(model: LgldmModel, samples: np.ndarray, frames: int) -> Tensor:
+    """(S,) samples to the denoiser's audio (1, T, width), T = frames or what the sound gives."""
+    heard = torch.from_numpy(np.concatenate([normalise(samples), np.zeros(SILENCE, np.float32)]))
+    return model.denoiser.embed_audio(model.audio(heard[None].to(model.device), frames))
+
+
+def joined_denoiser(
+    model: LgldmModel, audio: Tensor, emotion: Tensor | None, identity: Tensor
+) -> Callable[[Tensor, int], Tensor]:
+    """A denoiser of the whole clip (1, T, C) for the samplers: one call, or windows joined by their weights."""
+    windows = Windows(audio.shape[1], WINDOW, OVERLAP)
+    slices = list(windows)
+
+    def predict(x: Tensor, t: int) -> Tensor:
+        if len(slices) == 1:
+            return model.denoiser(x, torch.tensor([t], device=x.device), audio, emotion, identity)
+        parts: list[Tensor] = []
+        for start in range(0, len(slices), BATCH):
+            group = slices[start : start + BATCH]
+            many = len(group)
+            answer = model.denoiser(
+                torch.cat([x[:, s] for s in group]),
+                torch.full((many,), t, device=x.device),
+                torch.cat([audio[:, s] for s in group]),
+                None if emotion is None else emotion.expand(many, -1),
+                identity.expand(many, -1),
+            )
+            parts += answer.unbind(0)
+        return join(windows, lambda i, _: parts[i], torch.zeros_like(x[0]))[None]
+
+    return predict
+
+
+def sample(
+    model: LgldmModel,
+    denoise: Callable[[Tensor, int], Tensor],
+    noise: Tensor,
+    sampler: Sampler,
+    steps: int,
+    generator: torch.Generator,
+    step_done: Callable[[int, int], None],
+) -> Tensor:
+    """The latent (1, T, q * d) by the named sampler; "ddim-reference" drops the last x0 as the published code does."""
+    if sampler == "ddpm":
+        return ddpm(denoise, noise, model.schedule, generator=generator, step_done=step_done)
+    if sampler == "dpm++":
+        return dpm_solver_pp_2m(denoise, noise, model.schedule, steps, step_done=step_done)
+    reference = sampler == "ddim-reference"
+    return ddim(denoise, noise, model.schedule, steps, stop_before_last=reference, step_done=step_done)
+
+
+def decode(model: LgldmModel, latent: Tensor, emotion: Tensor | None) -> np.ndarray:
+    """(1, T, q * d) to vertices (T, V, 3) float32 on the CPU, the neutral face added where it is known."""
+    quantised = model.vqvae.quantiser(latent, emotion).latent
+    out = np.zeros((latent.shape[1], model.vqvae.config.motion_dim), np.float32)
+    windows = Windows(len(out), WINDOW, OVERLAP)
+    join(windows, lambda _, part: model.vqvae.decode(quantised[:, part])[0].float().cpu().numpy(), out)
+    if model.template is not None:
+        out += model.template.cpu().numpy()
+    return out.reshape(len(out), -1, 3)
+
+
+def resample(vertices: np.ndarray, rate: float, fps: float, frames: int) -> np.ndarray:
+    """(T, V, 3) at `rate` to (frames, V, 3) at `fps`, linearly between frames; the last one is held."""
+    if rate == fps and len(vertices) >= frames:
+        return vertices[:frames]
+    times = np.minimum(np.arange(frames) * (rate / fps), len(vertices) - 1)
+    before = np.minimum(times.astype(np.int64), max(0, len(vertices) - 2))
+    share = (times - before).astype(np.float32)
+    after = np.minimum(before + 1, len(vertices) - 1)
+    out = np.empty((frames, *vertices.shape[1:]), np.float32)
+    for start in range(0, frames, 256):
+        part = slice(start, start + 256)
+        ahead = share[part, None, None]
+        out[part] = vertices[before[part]] * (1 - ahead) + vertices[after[part]] * ahead
+    return out
