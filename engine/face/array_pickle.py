@@ -93,6 +93,15 @@ class _Encoded(_Standin):
         return self.args[0].encode("latin1")
 
 
+class _NoBytes(_Standin):
+    """`bytes()`: how protocol 2 writes no bytes at all."""
+
+    def value(self, depth: int) -> bytes:
+        if self.args:
+            raise ArrayPickleError("The pickle holds damaged bytes.")
+        return b""
+
+
 class _Object(_Standin):
     """`copy_reg._reconstructor(type, object, None)`: an object of the first argument's kind."""
 
@@ -156,6 +165,7 @@ NAMES: dict[tuple[str, str], type[_Standin]] = {
     ("_codecs", "encode"): _Encoded,
     ("copy_reg", "_reconstructor"): _Object,
     ("copyreg", "_reconstructor"): _Object,
+    **{(module, "bytes"): _NoBytes for module in ("__builtin__", "builtins")},
     **{(module, "object"): _Type for module in ("__builtin__", "builtins")},
     **{(module, name): _Collection for module in ("__builtin__", "builtins") for name in ("set", "frozenset")},
     **{(f"scipy.sparse.{module}", "csc_matrix"): _Sparse for module in ("csc", "_csc")},

@@ -1,0 +1,167 @@
+"""Samples to `FaceMotion` with tiny converted models: timing, emotions, seeds, long clips, bad input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.animate import AnimateOptions, animate
+from engine.errors import Cancelled, InputError
+from engine.lgldm import audio_encoders, pipeline
+from engine.lgldm.audio_encoders import AudioEncoder, token_count
+from engine.lgldm.model import LgldmModel, load_model, save_model
+
+from .conftest import VERTICES, config_of, tensors_of
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    made = {}
+    for dataset in ("mead", "vocaset", "biwi"):
+        config = config_of(dataset)
+        made[dataset] = tmp_path_factory.mktemp("models") / dataset
+        save_model(made[dataset], config, {**tensors_of(config), "template": torch.linspace(0, 1, 3 * VERTICES)})
+    return made
+
+
+@pytest.fixture(scope="module")
+def models(folders) -> dict[str, LgldmModel]:
+    return {d: load_model(f, torch.device("cpu")) for d, f in folders.items()}
+
+
+def speech(seconds: float) -> np.ndarray:
+    t = np.arange(int(seconds * RATE)) / RATE
+    rng = np.random.default_rng(0)
+    return (np.sin(2 * np.pi * 140 * t) * (1 + np.sin(2 * np.pi * 3 * t)) / 4 + rng.normal(0, 0.01, len(t))).astype(np.float32)
+
+
+def quiet(stage: str, step: int, total: int) -> None:
+    pass
+
+
+def run(model: LgldmModel, seconds: float = 1.3, emotion: dict[str, float] | None = None, seed: int = 0, **options: object):
+    return pipeline.generate(model, speech(seconds), emotion or {}, seed, quiet, **{"steps": 4, **options})
+
+
+@pytest.mark.parametrize(("dataset", "fps"), [("mead", 25), ("vocaset", 30), ("biwi", 25)])
+def test_frames_cover_the_sound_at_the_models_rate_or_another(models, dataset, fps):
+    for seconds in (0.03, 0.5, 1.3):
+        motion = run(models[dataset], seconds)
+        assert motion.fps == fps and motion.frames == np.ceil(round(seconds * fps, 6))
+        assert motion.vertices.shape[1:] == (VERTICES, 3)
+    own, other = run(models[dataset]), run(models[dataset], fps=60)
+    assert other.frames == 78
+    step = 60 // fps if 60 % fps == 0 else None
+    if step:
+        assert np.allclose(other.vertices[::step][: own.frames], own.vertices, atol=1e-5)
+
+
+def test_seeds_emotions_and_speakers_change_the_motion_and_nothing_else_does(models):
+    model = models["mead"]
+    first = run(model, emotion={"happy": 1.0}).vertices
+    assert np.array_equal(first, run(model, emotion={"happy": 1.0}).vertices)
+    for other in (run(model, emotion={"happy": 1.0}, seed=1), run(model, emotion={"sad": 1.0}), run(model),
+                  run(model, emotion={"happy": 0.5, "sad": 0.5}), run(model, emotion={"happy": 1.0}, identity=7)):  # fmt: skip
+        assert not np.allclose(first, other.vertices, atol=1e-4)
+
+
+def test_samplers_and_their_limits(models):
+    model = models["biwi"]
+    motions = {s: run(model, 0.4, sampler=s, steps=None if s == "ddpm" else 6) for s in pipeline.SAMPLERS}
+    assert motions["ddpm"].meta["steps"] == 1000
+    assert run(model, 0.4, steps=1000).meta["sampler"] == "ddpm"
+    assert {"sampler": "ddim", "steps": 50}.items() <= run(model, 0.4, steps=None).meta.items()
+    for steps, sampler in ((5, "ddpm"), (0, "ddim"), (1001, "dpm++")):
+        with pytest.raises(InputError):
+            pipeline.choose_sampler(sampler, steps if steps else -1, 1000)
+
+
+def test_bad_input_is_one_sentence(models):
+    for call in (
+        lambda: run(models["mead"], emotion={"bored": 1.0}),
+        lambda: run(models["vocaset"], emotion={"happy": 1.0}),
+        lambda: run(models["mead"], 0.02),
+        lambda: run(models["mead"], identity=25),
+    ):
+        with pytest.raises(InputError, match=r"^[A-Z].*\.$"):
+            call()
+
+
+def test_animate_and_its_motion_file_speak_vertices(folders, tmp_path):
+    soundfile.write(tmp_path / "speech.wav", speech(0.6), RATE)
+    stages: list[str] = []
+    options = AnimateOptions(emotion={"angry": 1.0}, intensity=0.5, steps=3)
+    motion = animate(tmp_path / "speech.wav", options, str(folders["mead"]), lambda s, *_: stages.append(s))
+    assert motion.frames == 15 and motion.meta["emotion"] == {"angry": 0.5}
+    assert {"load", "features", "sampling", "decode"} <= set(stages)
+    motion.save(tmp_path / "motion.npz")
+    with np.load(tmp_path / "motion.npz", allow_pickle=False) as data:
+        assert data["vertices"].shape == (15, VERTICES, 3)
+    with pytest.raises(InputError):
+        animate(tmp_path / "speech.wav", replace(options, landmarks=True), str(folders["mead"]))
+    with pytest.raises(Cancelled):
+        animate(tmp_path / "speech.wav", options, str(folders["mead"]), cancelled=lambda: True)
+
+
+def test_a_model_without_a_neutral_face_says_so(folders, models, tmp_path):
+    config = config_of("mead")
+    save_model(tmp_path / "bare", config, tensors_of(config))
+    bare = run(load_model(tmp_path / "bare", torch.device("cpu")))
+    whole = run(models["mead"])
+    neutral = np.linspace(0, 1, 3 * VERTICES).reshape(VERTICES, 3)
+    assert bare.meta["vertices"].startswith("displacements") and whole.meta["vertices"] == "positions"
+    assert np.allclose(bare.vertices + neutral, whole.vertices, atol=1e-5)
+
+
+@pytest.mark.parametrize("dataset", ["mead", "vocaset", "biwi"])
+def test_a_long_clip_has_no_seams(models, dataset, monkeypatch):
+    """Small windows on a short clip are many joins: vertex speed there stays within the clip's own 95th percentile."""
+    monkeypatch.setattr(pipeline, "WINDOW", 60)
+    monkeypatch.setattr(pipeline, "OVERLAP", 20)
+    motion = run(models[dataset], 12.0, emotion={"happy": 1.0} if dataset == "mead" else {}, steps=8)
+    speed = np.linalg.norm(np.diff(motion.vertices, axis=0), axis=-1).mean(axis=1)
+    windows = pipeline.Windows(motion.frames + 1, 60, 20)
+    joins = sorted({e for p in windows for e in (p.start, p.stop) if 0 < e < len(speed)})
+    assert len(joins) > 8
+    at_joins = np.array([speed[j - 1 : j + 1].mean() for j in joins])
+    assert np.median(at_joins) <= np.percentile(speed, 75)
+    assert (at_joins > np.percentile(speed, 95)).mean() <= 0.1
+
+
+def test_one_window_is_the_plain_network(models):
+    model = models["mead"]
+    audio = torch.randn(1, 40, 16)
+    emotion, identity = torch.eye(7)[:1], torch.eye(25)[:1]
+    x = torch.randn(1, 40, 16)
+    plain = model.denoiser(x, torch.tensor([10]), audio, emotion, identity)
+    assert torch.equal(pipeline.joined_denoiser(model, audio, emotion, identity)(x, 10), plain)
+
+
+@pytest.mark.parametrize("family", ["hubert", "wav2vec2"])
+def test_audio_features_of_long_clips_in_pieces_are_those_of_the_whole(models, family, monkeypatch):
+    encoder: AudioEncoder = models["mead" if family == "hubert" else "biwi"].audio
+    samples = torch.from_numpy(speech(4.0))[None]
+    with torch.inference_mode():
+        convolved, whole = encoder.convolve(samples), encoder.hidden_states(samples)
+        monkeypatch.setattr(audio_encoders, "LAYER_NORM_PIECE", 37)
+        monkeypatch.setattr(audio_encoders, "MAX_TOKENS", 100)
+        monkeypatch.setattr(audio_encoders, "TOKEN_OVERLAP", 60)
+        pieces, windowed = encoder.convolve(samples), encoder.hidden_states(samples)
+    assert pieces.shape == convolved.shape and windowed.shape == whole.shape
+    if family == "hubert":
+        assert torch.allclose(pieces, convolved, atol=1e-5)
+    assert torch.nn.functional.cosine_similarity(windowed, whole, dim=-1).median() > 0.95
+
+
+def test_token_counts_of_the_published_networks():
+    kernels = (10, 3, 3, 3, 3, 2, 2)
+    counts = {1: 49, 2: 99, 4: 199, 10: 499, 24: 1199}
+    assert {s: token_count(s * RATE, kernels) for s in counts} == counts
+    assert audio_encoders.receptive_field(kernels) == audio_encoders.MIN_SAMPLES == 400
+    assert [token_count(n, kernels) for n in (399, 400)] == [0, 1]
