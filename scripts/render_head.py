@@ -20,40 +20,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine.face.arkit import ARKIT_52  # noqa: E402
 from engine.face.starter_head import HeadModel, load_starter_head, pose_vertices  # noqa: E402
+from engine.starter.performance import POSES  # noqa: E402
 
-
-def _both(name: str, weight: float) -> dict[str, float]:
-    return {name + "Left": weight, name + "Right": weight}
-
-
-# The poses of the emotions at intensity 1, from FACS/EMFACS conventions (authored, not measured).
-EMOTION_POSES: dict[str, dict[str, float]] = {
-    "neutral": {},
-    "angry": _both("browDown", 0.9) | _both("eyeWide", 0.4) | _both("eyeSquint", 0.5) | _both("noseSneer", 0.3)
-    | _both("mouthPress", 0.5) | {"jawForward": 0.2},
-    "contempt": {"mouthSmileRight": 0.4, "mouthDimpleRight": 0.7, "cheekSquintRight": 0.2},
-    "disgusted": _both("noseSneer", 0.9) | _both("mouthUpperUp", 0.6) | _both("mouthLowerDown", 0.3)
-    | _both("browDown", 0.4),
-    "fear": {"browInnerUp": 0.9, "jawOpen": 0.1} | _both("browOuterUp", 0.4) | _both("eyeWide", 0.8)
-    | _both("mouthStretch", 0.5),
-    "happy": _both("cheekSquint", 0.7) | _both("mouthSmile", 0.8),
-    "sad": {"browInnerUp": 0.8, "mouthShrugLower": 0.3} | _both("browDown", 0.3) | _both("mouthFrown", 0.6)
-    | _both("eyeBlink", 0.2),
-    "surprised": {"browInnerUp": 0.8, "jawOpen": 0.2} | _both("browOuterUp", 0.8) | _both("eyeWide", 0.7),
-}  # fmt: skip
 VIEWS = {"front": 0.0, "three-quarter": 35.0, "side": 88.0, "left20": 20.0, "right20": -20.0}
 LENS_MM, DISTANCE_MM, AIM = 85.0, 900.0, (0.0, -0.035, -0.05)  # the face fills the frame as in a portrait
 
 
 def parse_pose(text: str) -> dict[str, float]:
-    """'happy' or 'jawOpen=0.3,mouthPucker=1' -> ARKit weights. Raises ValueError for unknown names."""
-    if text in EMOTION_POSES:
-        return EMOTION_POSES[text]
-    pairs = dict(part.partition("=")[::2] for part in text.split(","))
-    unknown = set(pairs) - set(ARKIT_52)
-    if unknown:
-        raise ValueError(f"unknown pose or blendshape: {', '.join(sorted(unknown))}")
-    return {name: float(weight or 1) for name, weight in pairs.items()}
+    """'neutral', 'happy' or 'jawOpen=0.3,mouthSmile=1' -> ARKit weights; a name without its side means both sides.
+
+    Raises ValueError for unknown names.
+    """
+    if text == "neutral":
+        return {}
+    pairs = POSES.get(text) or {n: float(w or 1) for n, _, w in (part.partition("=") for part in text.split(","))}
+    pose = {}
+    for name, weight in pairs.items():
+        sided = [name] if name in ARKIT_52 else [name + "Left", name + "Right"]
+        if not set(sided) <= set(ARKIT_52):
+            raise ValueError(f"unknown pose or blendshape: {name}")
+        pose.update(dict.fromkeys(sided, weight))
+    return pose
 
 
 def blender_axes(points: np.ndarray) -> np.ndarray:
@@ -166,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the PNG to write")
     parser.add_argument("--engine", choices=("workbench", "cycles"), default="workbench")
-    parser.add_argument("--poses", nargs="+", default=list(EMOTION_POSES), help="emotions or shape=weight,shape=weight")
+    parser.add_argument("--poses", nargs="+", default=["neutral", *POSES], help="emotions or shape=weight,shape=weight")
     parser.add_argument("--views", nargs="+", choices=list(VIEWS), default=["front", "three-quarter", "side"])
     parser.add_argument("--size", type=int, default=320, help="pixels of one picture's side")
     parser.add_argument("--samples", type=int, default=24, help="samples per pixel (Cycles)")

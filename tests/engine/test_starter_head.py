@@ -352,9 +352,9 @@ def test_ten_thousand_frames_of_landmarks_in_a_second(head):
     weights = np.random.default_rng(2).random((10_000, 52))
     turn = {"head": np.full((10_000, 3), 0.1)}
     pose_landmarks68(head, weights[:10], {"head": turn["head"][:10]})
-    start = time.perf_counter()
+    start = time.process_time()  # not the clock on the wall: other tests may be running beside this one
     assert pose_landmarks68(head, weights, turn).shape == (10_000, 68, 3)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_wrong_shapes_are_refused(head):
