@@ -83,6 +83,16 @@ class SpeechEncoder(nn.Module):
         return both[:, : 2 * frames].reshape(len(both), frames, -1)
 
 
+    def silence(self, conditions: Tensor) -> Tensor:
+        """(B, T, feature_dim) from `conditions` to (B, T): how sure the phone head is that nobody speaks, 0..1.
+
+        "sil" is the first phone; of the two paired frames the less silent one counts.
+        """
+        first = self.config.width
+        second = first + self.config.width + self.config.phones
+        return torch.minimum(conditions[..., first], conditions[..., second])
+
+
 class MouthRegressor(nn.Module):
     """The deterministic mouth: features and emotion to ARKit mouth weights and the two contacts (close, fv)."""
 

@@ -33,6 +33,11 @@ JAW_ANGLE = 0.3665  # rad (21 degrees) of jaw rotation at jawOpen 1, as the star
 CLOSE_RANGE = (0.20, 0.60)
 FV_RANGE = (0.15, 0.70)
 
+# While nobody speaks, anticipation must not leave the mouth ajar: how much of it goes, and from which certainty on.
+REST_STRENGTH = 0.65
+REST_RANGE = (0.6, 0.9)
+PARTING = ("jawOpen", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight")
+
 Progress = Callable[[str, int, int], None]
 
 
@@ -117,6 +122,7 @@ def generate(
         felt = torch.tensor([emotion.get(e, 0.0) for e in model.emotions], device=model.device)
         felt = felt.expand(1, model_frames, -1)
         mouth, contact_logits = model.regressor(conditions, felt)
+        silence = model.encoder.silence(conditions)[0].cpu().numpy()
         audio = model.denoiser.embed_audio(conditions)
         clock.lap("features")
 
@@ -141,6 +147,8 @@ def generate(
     sampled = smooth.copy()
     columns = [model.motion.index(n) for n in mouth_names]
     sampled[:, columns] = (1 - variation) * mouth[0].cpu().numpy() + variation * sharp[:, columns]
+    rest = REST_STRENGTH * smooth_step(silence, *REST_RANGE)
+    sampled[:, [model.motion.index(n) for n in PARTING]] *= (1 - rest)[:, None]
     contacts = sharpen(torch.sigmoid(contact_logits)[0].cpu().numpy())
     motion = assemble(model, sampled, contacts, variation, own_seed, seconds, fps)
     clock.lap("decode")
@@ -185,9 +193,13 @@ def assemble(
 
 def sharpen(contacts: np.ndarray) -> np.ndarray:
     """(T, 2) probabilities of close and fv to contact strengths: a smooth step over CLOSE_RANGE and FV_RANGE."""
-    low, high = np.array([CLOSE_RANGE, FV_RANGE]).T
-    x = np.clip((contacts - low) / (high - low), 0, 1)
-    return x * x * (3 - 2 * x)
+    return np.stack([smooth_step(contacts[:, 0], *CLOSE_RANGE), smooth_step(contacts[:, 1], *FV_RANGE)], axis=1)
+
+
+def smooth_step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 up to `low`, 1 from `high` on, with a smooth start and end (3 t^2 - 2 t^3) between."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def performance_seed(seed: int, samples: np.ndarray) -> int:
