@@ -26,6 +26,8 @@ PROGRAM = "python -m engine"
 MODULE_COMMANDS = {
     "report": (".report", "measure lip-sync against recordings of real people"),
     "convert": (".convert", "turn released checkpoints into a model folder"),
+    "prepare": (".prepare", "prepare a downloaded dataset for training"),
+    "train": (".train", "train a published system on your data"),
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2

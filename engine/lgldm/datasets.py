@@ -64,3 +64,41 @@ DATASETS: dict[str, Dataset] = {
         bias_period=25, position="sinusoidal", steps=50,
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who and what belongs to a part of a dataset: subjects, and (VOCASET, BIWI) the sentences by number."""
+
+    subjects: tuple[str, ...]
+    sentences: tuple[int, ...] = ()
+
+
+_MEAD_VALIDATION, _MEAD_TEST = ("M035", "M039"), ("M037", "M040")
+_VOCASET_VALIDATION = ("FaceTalk_170811_03275_TA", "FaceTalk_170908_03277_TA")
+_VOCASET_TEST = ("FaceTalk_170809_00138_TA", "FaceTalk_170731_00024_TA")
+_BIWI_TEST = ("F1", "F5", "F6", "F7", "F8", "M1", "M2", "M6")
+_LAST = tuple(range(37, 41))
+
+SPLITS: dict[str, dict[str, Split]] = {
+    "mead": {
+        "train": Split(tuple(s for s in MEAD_SPEAKERS if s not in _MEAD_VALIDATION + _MEAD_TEST)),
+        "val": Split(_MEAD_VALIDATION),
+        "test": Split(_MEAD_TEST),
+    },
+    "vocaset": {
+        "train": Split(VOCASET_TRAIN, tuple(range(1, 41))),
+        "val": Split(_VOCASET_VALIDATION, tuple(range(21, 41))),
+        "test": Split(_VOCASET_TEST, tuple(range(21, 41))),
+    },
+    "biwi": {
+        "train": Split(BIWI_TRAIN, tuple(range(1, 37))),
+        "val": Split(BIWI_TRAIN, _LAST),
+        "test": Split(_BIWI_TEST, _LAST),
+    },
+}
+WHERE = {
+    "mead": "from the authors of LG-LDM (github.com/wangxuanx/Face-Diffusion-Model); the recordings are MEAD's",
+    "vocaset": "from voca.is.tue.mpg.de after registering",
+    "biwi": "from ETH Zurich (data.vision.ee.ethz.ch, 'B3D(AC)^2') on request",
+}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from .denoiser import Denoiser, DenoiserConfig
 from .vqvae import VQVAE, VQVAEConfig
 
 KIND = "lgldm"
+STAGE_ONE_KIND = "lgldm-vq"  # a folder with stage 1 alone, between the two trainings
 FORMAT = 1
 WEIGHTS = "model.safetensors"
 PARTS = ("audio", "vqvae", "denoiser")
@@ -63,6 +65,48 @@ class ModelConfig:
         )
 
 
+def released_config(dataset: str, motion_dim: int, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> ModelConfig:
+    """The architecture of the released model of a dataset, on meshes of motion_dim numbers per frame.
+
+    overrides: fields of "audio", "vqvae" and "denoiser" to change. Sizes that follow from others are set to fit.
+    Raises InputError for a field that does not exist.
+    """
+    facts = DATASETS[dataset]
+    changes = {part: dict((overrides or {}).get(part, {})) for part in PARTS}
+    if set(overrides or {}) - set(PARTS):
+        raise InputError(f"A model's configuration has the parts {', '.join(PARTS)}, not {', '.join(overrides or {})}.")
+    large = facts.audio_family == "hubert"
+    audio: dict[str, Any] = {
+        "family": facts.audio_family, "paired": facts.audio_paired, "fps": facts.audio_fps, "heads": facts.audio_heads,
+        "layer_norm": large, "conv_bias": large,
+    }  # fmt: skip
+    if not large:
+        audio |= {"hidden": 768, "layers": 12, "ffn": 3072}
+    codes = {"mead": (8, 64, 1792), "vocaset": (16, 64, 256), "biwi": (8, 128, 256)}[dataset]
+    emotions = len(facts.emotions)
+    vqvae: dict[str, Any] = {
+        "motion_dim": motion_dim, "width": 1024, "layers": 6, "heads": facts.stage1_heads, "mlp_width": 1536,
+        "codes_per_frame": codes[0], "code_dim": codes[1], "codebook_size": codes[2], "emotions": emotions,
+        "codebook_slices": emotions or 1, "conv_norm": "instance", "position": "constant_row", "attention_scale": "width",
+        "latent_projection": dataset != "vocaset", "output_bias": dataset == "vocaset", "dropout": 0.1,
+    }  # fmt: skip
+    wide = dataset != "mead"
+    denoiser: dict[str, Any] = {
+        "width": 1024 if wide else 512, "heads": facts.stage2_heads, "layers": 8, "ffn": 2048 if wide else 1024,
+        "emotions": emotions, "identities": len(facts.identities), "norm_first": False, "activation": "relu", "dropout": 0.1,
+        "bias_period": facts.bias_period, "position": facts.position, "latent_activation": dataset != "biwi",
+        "identity_activation": dataset == "biwi",
+    }  # fmt: skip
+    try:
+        lists = {k: tuple(v) for k, v in changes["audio"].items() if isinstance(v, list)}
+        audio_config = AudioEncoderConfig(**{**audio, **changes["audio"], **lists})
+        vqvae_config = VQVAEConfig(**{**vqvae, **changes["vqvae"]})
+        fitting = {"latent_dim": vqvae_config.latent_dim, "audio_dim": audio_config.frame_dim}
+        return ModelConfig(dataset, audio_config, vqvae_config, DenoiserConfig(**{**denoiser, **fitting, **changes["denoiser"]}))
+    except TypeError as error:
+        raise InputError(f"The model's configuration does not fit: {error}.") from error
+
+
 @dataclass
 class LgldmModel:
     """The loaded model, every part on one device in evaluation mode; `template`: (3 V,) metres or None."""
@@ -78,7 +122,12 @@ class LgldmModel:
 
 
 def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> None:
-    """Write a model folder, whole or not at all. tensors: as in the file, prefixes included.
+    """Write a model folder, whole or not at all. tensors: as in the file, prefixes included. Raises as `write_folder`."""
+    write_folder(folder, config.to_json(), tensors)
+
+
+def write_folder(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write config.json and the weights, whole or not at all.
 
     Raises InputError when the folder exists and is not an LG-LDM folder (which would be replaced).
     """
@@ -89,8 +138,7 @@ def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) ->
     try:
         partial.chmod(0o755)
         save_file({k: v.detach().float().contiguous().cpu() for k, v in tensors.items()}, partial / WEIGHTS)
-        text = json.dumps(config.to_json(), indent=1) + "\n"
-        (partial / "config.json").write_text(text, encoding="utf-8")
+        (partial / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
@@ -142,6 +190,6 @@ def load_model(folder: Path, device: torch.device) -> LgldmModel:
 
 def _is_ours(folder: Path) -> bool:
     try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"] == KIND
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"] in (KIND, STAGE_ONE_KIND)
     except (OSError, ValueError, KeyError, TypeError):
         return folder.is_dir() and not any(folder.iterdir())

@@ -1,0 +1,122 @@
+"""Write a small made-up dataset in the layout of 3D MEAD, VOCASET or BIWI: the real ones are licensed.
+
+The "faces" are a few vertices that open and close with the loudness of a made-up sound, so that a model can learn them.
+`python scripts/make_synthetic_data.py mead DIR`
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import pickle
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import soundfile
+
+from engine.lgldm.datasets import DATASETS, SPLITS
+
+RATE = 16_000
+JOINTS = 5
+
+
+def write_dataset(dataset: str, folder: Path, vertices: int = 24, seconds: float = 1.6, per_subject: int = 2) -> None:
+    """A few clips for every split; MEAD's FLAME-format model is `flame.pkl` in the same folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    if dataset == "mead":
+        _mead(folder, vertices, seconds, per_subject, rng)
+    else:
+        _vertex_set(dataset, folder, vertices, seconds, per_subject, rng)
+
+
+def speech(seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(S,) samples at 16 kHz and the openness 0..1 (S,) behind them: a hum that swells a few times a second."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    openness = np.clip(0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(2, 4) * t + rng.uniform(0, 6)), 0, 1) ** 2
+    carrier = sum(np.sin(2 * np.pi * f * t) / n for n, f in enumerate((130, 260, 390, 650), 1))
+    return (0.3 * openness * carrier + rng.normal(0, 0.003, len(t))).astype(np.float32), openness
+
+
+def sampled(curve: np.ndarray, fps: float, frames: int) -> np.ndarray:
+    """(S,) at 16 kHz to (frames,)."""
+    return curve[np.minimum((np.arange(frames) * RATE / fps).astype(int), len(curve) - 1)]
+
+
+def flame_arrays(vertices: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A FLAME-format model: random bases, lower half skinned to the jaw."""
+    template = rng.normal(0, 0.08, (vertices, 3))
+    weights = np.zeros((vertices, JOINTS))
+    weights[:, 1] = 1
+    low = template[:, 1] < np.median(template[:, 1])
+    weights[low, 1], weights[low, 2] = 0.2, 0.8
+    regressor = rng.random((JOINTS, vertices)) ** 8
+    return {
+        "v_template": template,
+        "shapedirs": rng.normal(0, 0.003, (vertices, 3, 400)),
+        "posedirs": rng.normal(0, 0.0005, (vertices, 3, 9 * (JOINTS - 1))),
+        "J_regressor": regressor / regressor.sum(1, keepdims=True),
+        "weights": weights,
+        "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], range(JOINTS)], np.uint32),
+        "f": rng.integers(0, vertices, (2 * vertices, 3)).astype(np.uint32),
+    }
+
+
+def _mead(folder: Path, vertices: int, seconds: float, per_subject: int, rng: np.random.Generator) -> None:
+    (folder / "flame.pkl").write_bytes(pickle.dumps(flame_arrays(vertices, rng), protocol=2))
+    facts = DATASETS["mead"]
+    directions = rng.normal(0, 0.5, (len(facts.emotions), 50))
+    rows = []
+    subjects = [s for split in SPLITS["mead"].values() for s in split.subjects[:3]]
+    for number, pid in enumerate(dict.fromkeys(subjects)):
+        for take in range(per_subject):
+            emotion = facts.emotions[(number + take) % len(facts.emotions)]
+            place = (pid, emotion, "level_3")
+            samples, openness = speech(seconds, rng)
+            frames = int(seconds * facts.fps)
+            opened = sampled(openness, facts.fps, frames)
+            expression = 0.4 * directions[facts.emotions.index(emotion)] + opened[:, None] * directions[0]
+            pose = np.zeros((frames, 6))
+            pose[:, 3] = 0.3 * opened
+            sound = folder.joinpath("AUDIO", *place, f"{take + 1:03d}.wav")
+            motion = folder / "FLAME_ALL" / pid / f"{'-'.join(place)}-{take + 1:03d}.npz"
+            for path in (sound, motion):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(sound, samples, RATE)
+            np.savez(motion, expression=expression.astype(np.float32), pose=pose.astype(np.float32))
+            rows.append([*place, f"{take + 1:03d}.npz", sound.name])
+    with open(folder / "mead_v2.csv", "w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["pid", "emotion", "intensity", "flame_id", "audio_id"], *rows])
+
+
+def _vertex_set(dataset: str, folder: Path, vertices: int, seconds: float, per_subject: int, rng: np.random.Generator) -> None:
+    facts = DATASETS[dataset]
+    for name in ("vertices_npy", "wav"):
+        (folder / name).mkdir(exist_ok=True)
+    template = rng.normal(0, 0.08, (vertices, 3))
+    opening = rng.normal(0, 0.01, (vertices, 3))
+    templates = {}
+    stored_fps = 60 if dataset == "vocaset" else facts.fps
+    for split in SPLITS[dataset].values():
+        for subject in split.subjects[:3]:
+            templates[subject] = template + rng.normal(0, 0.002, template.shape)
+            for sentence in split.sentences[-per_subject:]:
+                samples, openness = speech(seconds, rng)
+                opened = sampled(openness, stored_fps, int(seconds * stored_fps))
+                stem = f"{subject}_{'sentence' if dataset == 'vocaset' else 'e'}{sentence:02d}"
+                motion = templates[subject] + opened[:, None, None] * opening
+                np.save(folder / "vertices_npy" / f"{stem}.npy", motion.reshape(len(motion), -1).astype(np.float32))
+                soundfile.write(folder / "wav" / f"{stem}.wav", samples, RATE)
+    (folder / "templates.pkl").write_bytes(pickle.dumps(templates, protocol=2))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset", choices=list(DATASETS))
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    write_dataset(options.dataset, options.folder)
+    print(f"{options.folder}: made-up clips in the layout of {DATASETS[options.dataset].label}")
