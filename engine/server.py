@@ -49,15 +49,15 @@ from .messages import (
 PULSE_SECONDS = 1.0
 PROGRESS_SECONDS = 0.05  # progress within a stage is told at most this often
 LAST_CHANCE_SECONDS = 0.5  # for a running job to notice that the host is gone, before the process ends under it
-# How much of a warm job's time each stage takes, measured with scripts/bench.py on a 60 s clip; only the progress bar
+# How much of a warm job's time each stage takes, measured on clips of 8 to 60 s on a CPU; only the progress bar
 # and the time left depend on it. A stage that is not named here moves the bar by nothing.
 STAGE_SHARES: Mapping[str, float] = {
-    "load": 0.15,
-    "features": 0.2,
-    "sampling": 0.45,
-    "decode": 0.1,
-    "geometry": 0.05,
-    "save": 0.05,
+    "load": 0.02,
+    "features": 0.27,
+    "sampling": 0.65,
+    "decode": 0.04,
+    "geometry": 0.01,
+    "save": 0.01,
 }
 
 Report = Callable[[str, int, int], None]  # stage, step, total
