@@ -7,7 +7,7 @@ called after each evaluation; it may raise to stop the sampling.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,13 +30,15 @@ def ddim(
     steps: int,
     *,
     stop_before_last: bool = False,
+    kept: Sequence[int] | None = None,
     step_done: StepDone | None = None,
 ) -> Tensor:
     """Deterministic DDIM (Song et al. 2021, eta 0) in `steps` evaluations; returns the last x0 prediction.
 
-    stop_before_last reproduces the reference, which computes the last x0 and returns x one update earlier.
+    stop_before_last reproduces a reference that computes the last x0 and returns x one update earlier. kept: the `steps`
+    timesteps to visit, ascending (as from `respacing.py`); None spaces them as `ddim_timesteps` does.
     """
-    times = ddim_timesteps(len(schedule), steps)
+    times = ddim_timesteps(len(schedule), steps) if kept is None else [*reversed(kept), -1]
     x = noise
     for step, (now, after) in enumerate(zip(times[:-1], times[1:], strict=True)):
         x0 = denoise(x, now)

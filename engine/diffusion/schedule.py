@@ -11,7 +11,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Schedule:
-    """Per-timestep factors, each (T,) float32; computed in float64 so that they match the released buffers to 1e-6."""
+    """Per-timestep factors, each (T,) float32 unless asked otherwise; computed in float64 so that they match the released
+    buffers to 1e-6."""
 
     betas: Tensor
     alphas_cumprod: Tensor
@@ -46,8 +47,8 @@ def cosine_schedule(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
     return schedule_from_betas(torch.clip(1 - bar[1:] / bar[:-1], 0, 0.9999))
 
 
-def schedule_from_betas(betas: Tensor) -> Schedule:
-    """All factors from (T,) float64 betas."""
+def schedule_from_betas(betas: Tensor, dtype: torch.dtype = torch.float32) -> Schedule:
+    """All factors from (T,) float64 betas, given as `dtype`."""
     alphas = 1 - betas
     bar = torch.cumprod(alphas, dim=0)
     previous = torch.cat([torch.ones(1, dtype=torch.float64), bar[:-1]])
@@ -66,4 +67,4 @@ def schedule_from_betas(betas: Tensor) -> Schedule:
         "posterior_mean_coef1": betas * previous.sqrt() / (1 - bar),
         "posterior_mean_coef2": (1 - previous) * alphas.sqrt() / (1 - bar),
     }
-    return Schedule(**{name: value.float() for name, value in factors.items()})
+    return Schedule(**{name: value.to(dtype) for name, value in factors.items()})
