@@ -26,6 +26,27 @@ def strip_span(strip: bpy.types.Strip) -> tuple[int, int]:
     return strip.frame_final_start, strip.frame_final_end
 
 
+def metas_around(strip: bpy.types.Strip) -> Iterator[bpy.types.Strip]:
+    """The meta strips that a strip lies in, from the inside out."""
+    while (meta := strip.parent_meta()) is not None:
+        yield meta
+        strip = meta
+
+
+def speed_of(strip: bpy.types.Strip, source_frames: int) -> float | None:
+    """How many times faster than recorded the strip plays; None when its retiming keys change the speed on the way.
+
+    source_frames: length of the sound in frames of the scene. Python sees only the keys' places on the timeline, so the
+    source frames of keys between the first and the last stay unknown.
+    """
+    keys = [key.timeline_frame for key in strip.retiming_keys]
+    if len(keys) < 2:
+        return 1.0
+    duration = strip.content_duration if hasattr(strip, "content_duration") else strip.frame_duration
+    on_last_frame = keys[-1] == strip_content_start(strip) + duration - 1  # 4.5 keys the last frame, 5.0 the end
+    return (source_frames - on_last_frame) / (keys[-1] - keys[0]) if len(keys) == 2 and keys[-1] > keys[0] else None
+
+
 def strip_content_start(strip: bpy.types.Strip) -> float:
     """The frame of the sequencer's scene at which the strip's untrimmed content begins."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)

@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 
 from ..engine.motion import FaceMotion, MotionError
-from . import heads, preferences, strips
+from . import compat, heads, preferences, strips
 from .bake import BakeError, Take, bake
 from .engine_client import EngineClient, EngineError
 from .jobs import Job, Jobs, JobState
@@ -56,7 +56,8 @@ class Generation:
     sequencer_scene: Reference
     strip: str
     span: tuple[int, int]
-    timing: strips.Timing
+    content_start: float
+    timing: strips.Timing  # in frames of the sequencer's scene
     folder: Path
     facts: dict[str, Any]
     extend_range: bool
@@ -182,7 +183,9 @@ def write_take(motion: FaceMotion, generation: Generation) -> Take:
     timing = generation.timing
     first, after_last = strips.audible_span(strip)
     if after_last - first == generation.span[1] - generation.span[0]:  # only moved meanwhile: the face moves along
-        timing = strips.timing_in(scene, edit, strip)
+        moved = compat.strip_content_start(strip) - generation.content_start
+        timing = strips.Timing(timing.start + moved, timing.rate)
+    timing = strips.in_scene_of_head(timing, scene, edit, strip)
     facts = generation.facts
     label = f"{generation.strip} {facts['emotion']} {facts['seed']}"
     take = bake(head, motion, timing, label, facts)

@@ -1,27 +1,28 @@
 """The chosen sound strip -> exactly the sound that is heard of it, and which second of it each frame shows.
 
-Blender's own mixdown does the work, with every other strip muted for the moment: trim, offsets, volume and its curve,
-retiming, packed files, library paths, meta strips and the start offset of a video's audio stream are then Blender's
-business, not a guess of ours. Everything that is touched in the scene is put back, also when the mixdown fails.
+Trim, offsets, a constant change of speed, volume and its curve, packed files, library paths and meta strips are worked
+out here; the scene is not touched. A strip whose speed changes on the way, or of a video, is left to Blender's own mixdown.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aud
 import bpy
 import numpy as np
 
 from . import compat
+from .mixdown import RATE as MIXDOWN_RATE
+from .mixdown import MixdownError, mixdown
 
-RATE = 48_000  # Hz of the sound handed to the engine
-HEADROOM = 0.125  # the mixdown clips at 1; mixing at an eighth keeps loud strips whole, and float samples lose nothing
+PLAIN_FILES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")  # in others, such as .mp4, the sound may begin late,
+# and by how much only Blender's own player is told
 SILENCE = 1e-5  # peak amplitude below which nothing can be heard (-100 dB)
 
 
@@ -31,9 +32,9 @@ class StripError(ValueError):
 
 @dataclass(frozen=True)
 class Timing:
-    """Which frame of the head's scene shows which second of the sound: frame = start + rate * second.
+    """Which frame of a scene shows which second of the sound: frame = start + rate * second.
 
-    start: frame (it may be fractional) of the sound's second 0. rate: frames of the head's scene per second of sound.
+    start: frame (it may be fractional) of the sound's second 0. rate: frames of the scene per second of sound.
     """
 
     start: float
@@ -50,7 +51,8 @@ class Timing:
 
 @dataclass(frozen=True)
 class StripSound:
-    """A WAV file (mono, 16-bit, 48 kHz) of what is heard of the strip, its length in s, and where its seconds fall."""
+    """A WAV file (mono, 16-bit) of what is heard of the strip, its length in s, and where its seconds fall in the frames
+    of the sequencer's scene."""
 
     path: Path
     seconds: float
@@ -75,7 +77,7 @@ def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.Strip | None:
 
 def why_unheard(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
     """One sentence on why nothing is heard of the strip, or "". Looks at no file, so a panel may ask at every redraw."""
-    for place in (strip, *_metas(strip)):
+    for place in (strip, *compat.metas_around(strip)):
         if place.mute:
             what = f"The strip '{strip.name}'"
             if place != strip:
@@ -104,60 +106,116 @@ def audible_span(strip: bpy.types.Strip) -> tuple[int, int]:
 
     The meta strips around it cut it too, and Blender plays nothing before frame 0.
     """
-    spans = [compat.strip_span(place) for place in (strip, *_metas(strip))]
+    spans = [compat.strip_span(place) for place in (strip, *compat.metas_around(strip))]
     return max(0, *(first for first, _ in spans)), min(after_last for _, after_last in spans)
 
 
-def timing_in(head_scene: bpy.types.Scene, scene: bpy.types.Scene, strip: bpy.types.Strip) -> Timing:
-    """Where the strip's audible part falls in the frames of the head's scene.
+def in_scene_of_head(
+    timing: Timing, head_scene: bpy.types.Scene, scene: bpy.types.Scene, strip: bpy.types.Strip
+) -> Timing:
+    """The timing of a strip's sound in frames of its own scene -> in frames of the head's scene.
 
-    In the same scene that is the strip's own frames. When the sequencer's scene shows the head's scene in a scene strip,
-    that strip tells. Otherwise both scenes run by one clock, whose zero is frame 0 as in Blender's own sound player.
+    Within one scene they are the same. When the sequencer's scene shows the head's scene in a scene strip, that strip
+    tells. Otherwise both scenes run by one clock, whose zero is frame 0 as in Blender's own sound player.
     """
-    first, after_last = audible_span(strip)
-    fps = fps_of(scene)
     if head_scene == scene:
-        return Timing(float(first), fps)
+        return timing
+    first, after_last = audible_span(strip)
     for view in compat.all_strips(scene):
         if view.type == "SCENE" and view.scene == head_scene and not view.mute:
             begin, end = compat.strip_span(view)
             if begin < after_last and first < end:
-                shown = first - compat.strip_content_start(view) + compat.strip_skipped(view)
-                return Timing(head_scene.frame_start + shown, fps)
-    return Timing(first / fps * fps_of(head_scene), fps_of(head_scene))
+                shift = head_scene.frame_start - compat.strip_content_start(view) + compat.strip_skipped(view)
+                return Timing(timing.start + shift, timing.rate)
+    ratio = fps_of(head_scene) / fps_of(scene)
+    return Timing(timing.start * ratio, timing.rate * ratio)
 
 
-def extract(
-    scene: bpy.types.Scene, strip: bpy.types.Strip, head_scene: bpy.types.Scene, folder: Path | str | None = None
-) -> StripSound:
-    """Write what is heard of the strip to a WAV file in `folder` (default: a new private folder).
+def extract(scene: bpy.types.Scene, strip: bpy.types.Strip, folder: Path | str) -> StripSound:
+    """Write what is heard of the strip to a WAV file in `folder`. scene: the sequencer's scene.
 
-    scene: the sequencer's scene. head_scene: the scene of the face. The caller removes the file when it is done with it.
+    A strip that plays faster or slower than recorded gives its sound as recorded, for that is how speech is understood;
+    the timing says where its seconds fall. The caller removes the file when it is done with it.
     Raises StripError (one sentence) when nothing can be heard or the sound cannot be read.
     """
     if problem := why_unheard(scene, strip) or why_unreadable(strip):
         raise StripError(problem)
-    first, after_last = audible_span(strip)
-    folder = Path(folder or tempfile.mkdtemp(prefix="facediff-", dir=bpy.app.tempdir or None))
-    raw, path = folder / "mixdown.wav", folder / "speech.wav"
+    folder = Path(folder)
     try:
-        _mixdown(scene, strip, first, after_last, raw)
-        samples = _read_mixdown(raw)[: round((after_last - first) / fps_of(scene) * RATE)]
-    finally:
-        raw.unlink(missing_ok=True)
+        samples, rate, timing = _plain(scene, strip, folder) or _mixed(scene, strip, folder)
+    except aud.error as error:
+        raise StripError(f"The sound of the strip '{strip.name}' cannot be read ({error}).") from error
+    except MixdownError as error:
+        raise StripError(str(error)) from error
     if not np.isfinite(samples).all():
         raise StripError(f"The sound of the strip '{strip.name}' is damaged: it holds numbers that are no loudness.")
-    peak = float(np.abs(samples).max(initial=0.0))
-    if not peak > SILENCE:
-        raise StripError(f"Nothing can be heard in the strip '{strip.name}': it is silent or its file cannot be read.")
-    _write_wav(path, samples)
-    return StripSound(path, len(samples) / RATE, timing_in(head_scene, scene, strip))
+    if not np.abs(samples).max(initial=0.0) > SILENCE:
+        raise StripError(f"Nothing can be heard in the strip '{strip.name}': it is silent.")
+    path = folder / "speech.wav"
+    _write_wav(path, samples, rate)
+    return StripSound(path, len(samples) / rate, timing)
 
 
-def _metas(strip: bpy.types.Strip) -> Iterator[bpy.types.Strip]:
-    while (meta := strip.parent_meta()) is not None:
-        yield meta
-        strip = meta
+def _plain(
+    scene: bpy.types.Scene, strip: bpy.types.Strip, folder: Path
+) -> tuple[np.ndarray, int, Timing] | None:
+    """Samples (N,) float32, their rate in Hz, and their timing, straight from the file; None when the strip is not plain."""
+    fps = fps_of(scene)
+    if not strip.sound.filepath.lower().endswith(PLAIN_FILES):
+        return None
+    with _sound_file(strip, folder) as path:
+        sound = aud.Sound.file(path)
+        rate = round(sound.specs[0])
+        speed = compat.speed_of(strip, round(sound.length / rate * fps))
+        if speed is None or (speed != 1.0 and strip.sound_offset != 0.0) or _is_driven(scene, strip):
+            return None
+        # Frame of the sequencer's scene = zero + second * pace.
+        pace = fps / speed
+        zero = compat.strip_content_start(strip) + strip.sound_offset * fps
+        first, after_last = audible_span(strip)
+        begin = max(0.0, (first - zero) / pace)
+        end = min(sound.length / rate, (after_last - zero) / pace)
+        if end <= begin:
+            raise StripError(f"Nothing can be heard in the strip '{strip.name}': its sound lies outside of it.")
+        samples = sound.limit(begin, end).data().mean(axis=1)
+    timing = Timing(zero + begin * pace, pace)
+    return samples * _volume(scene, strip, timing.frame(np.arange(len(samples)) / rate)), rate, timing
+
+
+def _mixed(scene: bpy.types.Scene, strip: bpy.types.Strip, folder: Path) -> tuple[np.ndarray, int, Timing]:
+    """As `_plain`, for every other strip: what Blender itself makes of it."""
+    first, after_last = audible_span(strip)
+    return mixdown(scene, strip, first, after_last, folder), MIXDOWN_RATE, Timing(float(first), fps_of(scene))
+
+
+@contextmanager
+def _sound_file(strip: bpy.types.Strip, folder: Path) -> Iterator[str]:
+    """The path of the strip's sound; that of a packed one is a copy that lasts as long as the context."""
+    sound = strip.sound
+    if sound.packed_file is None:
+        yield bpy.path.abspath(sound.filepath, library=sound.library)
+        return
+    copy = folder / f"packed{Path(sound.filepath).suffix}"
+    copy.write_bytes(sound.packed_file.data)
+    try:
+        yield str(copy)
+    finally:
+        copy.unlink()
+
+
+def _is_driven(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
+    """Whether a driver sets the strip's volume, which only Blender can evaluate."""
+    data, path = scene.animation_data, strip.path_from_id("volume")
+    return data is not None and any(driver.data_path == path for driver in data.drivers)
+
+
+def _volume(scene: bpy.types.Scene, strip: bpy.types.Strip, frames: np.ndarray) -> np.ndarray | np.float32:
+    """The strip's volume at these frames (N,) of its scene, from its curve where it has one."""
+    curve = compat.curves_of(scene).get((strip.path_from_id("volume"), 0))
+    if curve is None:
+        return np.float32(strip.volume)
+    whole = np.arange(int(frames[0]), int(frames[-1]) + 2)
+    return np.interp(frames, whole, [max(0.0, curve.evaluate(f)) for f in whole]).astype(np.float32)
 
 
 def _channel_of(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.SequenceTimelineChannel:
@@ -165,59 +223,11 @@ def _channel_of(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Seq
     return (meta if meta is not None else scene.sequence_editor).channels[strip.channel]
 
 
-@contextmanager
-def _alone(scene: bpy.types.Scene, strip: bpy.types.Strip, first: int, last: int) -> Iterator[None]:
-    """The scene with this strip as the only one heard, at HEADROOM, and these frames as its range; put back afterwards."""
-    heard = {strip.name, *(meta.name for meta in _metas(strip))}
-    silenced = [other for other in compat.all_strips(scene) if other.name not in heard and not other.mute]
-    before = (scene.frame_start, scene.frame_end, scene.use_audio, scene.audio_volume)
-    try:
-        for other in silenced:
-            other.mute = True
-        scene.frame_start, scene.frame_end = first, last
-        scene.use_audio, scene.audio_volume = True, HEADROOM
-        yield
-    finally:
-        for other in silenced:
-            other.mute = False
-        scene.frame_start, scene.frame_end, scene.use_audio, scene.audio_volume = before
-
-
-def _mixdown(scene: bpy.types.Scene, strip: bpy.types.Strip, first: int, after_last: int, path: Path) -> None:
-    override = {"scene": scene, "view_layer": scene.view_layers[0]}
-    with _alone(scene, strip, first, after_last - 1), bpy.context.temp_override(**override):
-        try:
-            bpy.ops.sound.mixdown(
-                filepath=str(path),
-                check_existing=False,
-                container="WAV",
-                codec="PCM",
-                format="F32",
-                channels="STEREO",
-                mixrate=RATE,
-            )
-        except RuntimeError as error:
-            raise StripError(f"Blender could not read the sound of the strip '{strip.name}': {error}") from error
-    if not path.is_file():
-        raise StripError(f"Blender could not write the sound of the strip '{strip.name}'.")
-
-
-def _read_mixdown(path: Path) -> np.ndarray:
-    """The samples of Blender's float32 stereo WAV as (N,) float32 mono, back at their own loudness."""
-    data = path.read_bytes()
-    at = data.find(b"data")
-    if data[:4] != b"RIFF" or at < 0:
-        raise StripError("Blender's mixdown of the strip is not a WAV file.")
-    body = data[at + 8 :]
-    samples = np.frombuffer(body[: len(body) // 8 * 8], "<f4").reshape(-1, 2)
-    return (samples.mean(1) / np.float32(HEADROOM)).astype(np.float32)
-
-
-def _write_wav(path: Path, samples: np.ndarray) -> None:
-    """(N,) float32 -> a 16-bit mono WAV at RATE; sound louder than full scale is turned down, never clipped."""
+def _write_wav(path: Path, samples: np.ndarray, rate: int) -> None:
+    """(N,) float32 -> a 16-bit mono WAV; sound louder than full scale is turned down, never clipped."""
     scale = 32767.0 / max(1.0, float(np.abs(samples).max()))
     with wave.open(str(path), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
-        out.setframerate(RATE)
+        out.setframerate(rate)
         out.writeframes(np.round(samples * scale).astype("<i2").tobytes())

@@ -4,7 +4,7 @@ import shutil
 
 import bpy
 
-from .. import preferences, session, strips
+from .. import compat, preferences, session, strips
 from ..bake import BakeError
 from ..engine_client import EngineError
 from ..jobs import JobState
@@ -66,7 +66,7 @@ def _begin(context: bpy.types.Context) -> session.Generation:
     facts = {"emotion": settings.emotion, "intensity": settings.intensity, "seed": settings.seed, "strip": strip.name}
     folder = session.new_folder()
     try:
-        sound = strips.extract(edit, strip, scene, folder)
+        sound = strips.extract(edit, strip, folder)
         job = jobs.submit(
             str(sound.path),
             emotion={settings.emotion: 1.0},
@@ -81,6 +81,7 @@ def _begin(context: bpy.types.Context) -> session.Generation:
             sequencer_scene=session.Reference.to("scenes", edit),
             strip=strip.name,
             span=strips.audible_span(strip),
+            content_start=compat.strip_content_start(strip),
             timing=sound.timing,
             folder=folder,
             facts=facts,

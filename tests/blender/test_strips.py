@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import wave
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
-from facediff_tree.facediff_blender import compat, strips
+from facediff_tree.facediff_blender import compat, mixdown, strips
 
 CLICKS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)  # s
 
@@ -46,10 +47,18 @@ def strip(tmp_path):
     return editor.strips.new_sound("Speech", str(write_wav(tmp_path / "clicks.wav")), 1, 11)
 
 
+def extract(strip, scene=None, folder=None, head_scene=None) -> strips.StripSound:
+    """The sound, with its timing in frames of the head's scene."""
+    scene = scene or bpy.context.scene
+    sound = strips.extract(scene, strip, folder or tempfile.mkdtemp(dir=bpy.app.tempdir))
+    timing = strips.in_scene_of_head(sound.timing, head_scene or scene, scene, strip)
+    return strips.StripSound(sound.path, sound.seconds, timing)
+
+
 def check(strip, clicks, head_scene=None, scene=None, folder=None, tolerance=0.02) -> strips.StripSound:
     """The clicks (frames of the head's scene) are heard there and nowhere else."""
     scene = scene or bpy.context.scene
-    sound = strips.extract(scene, strip, head_scene or scene, folder)
+    sound = extract(strip, scene, folder, head_scene)
     frames, _ = heard(sound)
     assert len(frames) == len(clicks), f"{frames} instead of {clicks}"
     assert np.abs(frames - np.array(clicks)).max() < tolerance, f"{frames} instead of {clicks}"
@@ -96,10 +105,10 @@ def test_fractional_and_other_rates(strip, fps, base):
 
 
 def test_volume_and_loudness(strip):
-    _, loudness = heard(strips.extract(bpy.context.scene, strip, bpy.context.scene))
+    _, loudness = heard(extract(strip))
     assert loudness / loudness[0] == pytest.approx((0.3 + 0.05 * np.arange(7)) / 0.3, rel=0.02)
     strip.volume = 0.5
-    _, halved = heard(strips.extract(bpy.context.scene, strip, bpy.context.scene))
+    _, halved = heard(extract(strip))
     assert halved == pytest.approx(loudness / 2, rel=0.02)
 
 
@@ -120,30 +129,65 @@ def test_a_loud_stereo_file_is_not_clipped_and_pan_does_not_move_it(tmp_path):
     check(strip, frames_of(CLICKS, start=1.0))
 
 
-def test_only_this_strip_is_heard_and_the_scene_is_put_back(strip, tmp_path):
+def test_only_this_strip_is_heard_and_the_scene_stays_as_it_is(strip, tmp_path):
     scene = bpy.context.scene
     other = scene.sequence_editor.strips.new_sound("Music", str(write_wav(tmp_path / "music.wav")), 2, 17)
     muted = scene.sequence_editor.strips.new_sound("Muted", str(write_wav(tmp_path / "muted.wav")), 3, 20)
     muted.mute = True
     scene.frame_start, scene.frame_end, scene.use_audio, scene.audio_volume = 50, 60, False, 0.4
     check(strip, frames_of(CLICKS))
+    mixed = mixdown.mixdown(scene, strip, *compat.strip_span(strip), tmp_path)
+    loud = np.flatnonzero(np.abs(mixed) > 0.03)
+    assert len(np.split(loud, np.flatnonzero(np.diff(loud) > 2000) + 1)) == len(CLICKS), "the others are silent"
     assert (scene.frame_start, scene.frame_end, scene.use_audio) == (50, 60, False)
     assert scene.audio_volume == pytest.approx(0.4)
     assert [other.mute, muted.mute, strip.mute] == [False, True, False]
+    assert not (tmp_path / "mixdown.wav").exists()
 
 
-def test_the_scene_is_put_back_when_the_mixdown_fails(strip, monkeypatch):
+def test_the_scene_is_put_back_when_the_mixdown_fails(strip, tmp_path, monkeypatch):
+    monkeypatch.setattr(mixdown, "STALL_SECONDS", 0.3)
+    (tmp_path / "no file" / "mixdown.wav").mkdir(parents=True)
     scene = bpy.context.scene
     other = scene.sequence_editor.strips.new_sound("Music", bpy.path.abspath(strip.sound.filepath), 2, 17)
     scene.frame_start, scene.frame_end = 3, 9
-    with pytest.raises(strips.StripError, match="could not"):
-        strips.extract(scene, strip, scene, Path("/nowhere/at/all"))
+    for folder in (tmp_path / "no folder", tmp_path / "no file"):
+        with pytest.raises(mixdown.MixdownError):
+            mixdown.mixdown(scene, strip, 11, 50, folder)
     assert (scene.frame_start, scene.frame_end, other.mute) == (3, 9, False)
+
+
+@pytest.mark.parametrize("codec", ["flac", "ogg", "mp3", "mkv"])
+def test_compressed_files_trimmed_in_the_middle_are_what_blender_plays(tmp_path, codec):
+    """Decoders seek to packets, not to samples; and some codecs begin with a delay."""
+    import aud
+
+    kinds = {
+        "flac": (aud.CONTAINER_FLAC, aud.CODEC_FLAC),
+        "ogg": (aud.CONTAINER_OGG, aud.CODEC_VORBIS),
+        "mp3": (aud.CONTAINER_MP3, aud.CODEC_MP3),
+        "mkv": (aud.CONTAINER_MATROSKA, aud.CODEC_AAC),
+    }
+    container, kind = kinds[codec]
+    path = tmp_path / f"clicks.{codec}"
+    sound = aud.Sound.file(str(write_wav(tmp_path / "c.wav", seconds=4.0)))
+    sound.write(str(path), 44_100, 1, aud.FORMAT_S16, container, kind, 192_000)
+    scene = bpy.context.scene
+    strip = scene.sequence_editor_create().strips.new_sound("S", str(path), 1, 11)
+    trim(strip, 11 + 30, 11 + 66)
+    frames, _ = heard(extract(strip))
+    mixed = mixdown.mixdown(scene, strip, 41, 77, tmp_path)
+    loud = np.flatnonzero(np.abs(mixed) > 0.03)
+    groups = np.split(loud, np.flatnonzero(np.diff(loud) > 2000) + 1)
+    assert frames == pytest.approx(41 + np.array([g[0] for g in groups]) / mixdown.RATE * 24, abs=0.1)
+    assert len(frames) == 3 and np.abs(frames - frames_of((1.5, 2.0, 2.5))).max() < 1.5  # AAC and MP3 begin late
 
 
 def test_retimed_to_half_speed(strip):
     retime(strip, lambda: bpy.ops.sequencer.retiming_segment_speed_set(speed=50.0))
-    check(strip, frames_of([c * 2 for c in CLICKS]), tolerance=0.5)
+    check(strip, frames_of([c * 2 for c in CLICKS]), tolerance=0.1)
+    trim(strip, 11 + 60, 11 + 132)
+    check(strip, frames_of([c * 2 for c in (1.5, 2.0, 2.5)]), tolerance=0.1)
 
 
 def test_retimed_in_two_pieces_is_what_blender_itself_plays(strip, tmp_path):
@@ -256,7 +300,7 @@ def test_what_cannot_be_heard_is_refused_in_one_sentence(strip, tmp_path):
 
     def refused(word: str) -> None:
         with pytest.raises(strips.StripError, match=word) as caught:
-            strips.extract(scene, strip, scene, tmp_path)
+            strips.extract(scene, strip, tmp_path)
         assert "\n" not in str(caught.value)
 
     strip.mute = True
