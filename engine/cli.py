@@ -28,6 +28,8 @@ MODULE_COMMANDS = {
     "convert": (".convert", "turn released checkpoints into a model folder"),
     "prepare": (".prepare", "prepare a downloaded dataset for training"),
     "train": (".train", "train a published system on your data"),
+    "sample": (".sample", "sample a whole test set"),
+    "evaluate": (".evaluate", "measure what was sampled"),
 }
 EXIT_FAILED = 1
 EXIT_USAGE = 2

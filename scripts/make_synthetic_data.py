@@ -1,6 +1,7 @@
 """Write a small made-up dataset in the layout of 3D MEAD, VOCASET or BIWI: the real ones are licensed.
 
-The "faces" are a few vertices that open and close with the loudness of a made-up sound, so that a model can learn them.
+The "faces" are a few vertices that open and close with the loudness of a made-up sound, far wider than a face
+would, so that a model learns it within a minute.
 `python scripts/make_synthetic_data.py mead DIR`
 """
 
@@ -56,7 +57,7 @@ def flame_arrays(vertices: int, rng: np.random.Generator) -> dict[str, np.ndarra
     regressor = rng.random((JOINTS, vertices)) ** 8
     return {
         "v_template": template,
-        "shapedirs": rng.normal(0, 0.003, (vertices, 3, 400)),
+        "shapedirs": rng.normal(0, 0.03, (vertices, 3, 400)),
         "posedirs": rng.normal(0, 0.0005, (vertices, 3, 9 * (JOINTS - 1))),
         "J_regressor": regressor / regressor.sum(1, keepdims=True),
         "weights": weights,
@@ -97,7 +98,7 @@ def _vertex_set(dataset: str, folder: Path, vertices: int, seconds: float, per_s
     for name in ("vertices_npy", "wav"):
         (folder / name).mkdir(exist_ok=True)
     template = rng.normal(0, 0.08, (vertices, 3))
-    opening = rng.normal(0, 0.01, (vertices, 3))
+    opening = rng.normal(0, 0.2, (vertices, 3))
     templates = {}
     stored_fps = 60 if dataset == "vocaset" else facts.fps
     for split in SPLITS[dataset].values():

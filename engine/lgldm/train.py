@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import os
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -215,7 +216,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.average = state["average"]
             self.done = state["epoch"]
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"'{path}' is damaged ({type(error).__name__}); remove it to start anew.") from error
