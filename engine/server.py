@@ -284,12 +284,16 @@ def serve(log_file: Path | None = None, scratch: Path | None = None) -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
     log.info("engine %s, protocol %d, Python %s, pid %d", __version__, PROTOCOL, platform.python_version(), os.getpid())
-    Server(sys.stdin.buffer, events).run()
+    status = 0
+    try:
+        Server(sys.stdin.buffer, events).run()
+    except KeyboardInterrupt:
+        status = 130
     if scratch is not None:
         os.chdir(scratch.parent)
         shutil.rmtree(scratch, ignore_errors=True)
     logging.shutdown()
-    os._exit(0)  # a worker deep in a tensor operation would hold up an ordinary exit
+    os._exit(status)  # a worker deep in an import or a tensor operation would hold up an ordinary exit
 
 
 def _claim_stdout(log_file: Path | None) -> BinaryIO:
