@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a table; exit status 0. Raises InputError."""
     from .lgldm.data import MotionData
-    from .lgldm.evaluate import UNITS, evaluate_split
+    from .lgldm.evaluate import evaluate_split, units_of
     from .lgldm.regions import REGIONS, flame_regions, load_region
 
     data = MotionData(options.dataset, options.data, options.split, options.flame)
@@ -30,8 +30,9 @@ def run(options: argparse.Namespace) -> int:
     regions = flame_regions(options.flame_masks, vertices) if options.flame_masks else {}
     regions |= {r: load_region(getattr(options, r), vertices) for r in REGIONS if getattr(options, r)}
     figures = evaluate_split(data, options.predictions, regions)
-    names = [n for n in UNITS if n in figures["all"]]
-    print(f"{'':<12}{'clips':>6}" + "".join(f"{f'{n} [{UNITS[n]}]':>{len(n) + 10}}" for n in names))
+    units = units_of(options.dataset)
+    names = [n for n in units if n in figures["all"]]
+    print(f"{'':<12}{'clips':>6}" + "".join(f"{f'{n} [{units[n]}]':>{len(n) + 10}}" for n in names))
     for group, values in figures.items():
         columns = "".join(f"{values[n]:>{len(n) + 10}.4g}" if n in values else " " * (len(n) + 10) for n in names)
         print(f"{group:<12}{values['clips']:>6.0f}{columns}")
@@ -39,6 +40,5 @@ def run(options: argparse.Namespace) -> int:
     if absent:
         print(f"Not measured for want of a region: {', '.join(absent)}.")
     if options.json:
-        units = {n: UNITS[n] for n in names}
-        options.json.write_text(json.dumps({"units": units, "figures": figures}, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps({"units": {n: units[n] for n in names}, "figures": figures}, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -25,6 +25,11 @@ UNITS = {
 Progress = Callable[[int, int, str], None]
 
 
+def units_of(dataset: str) -> dict[str, str]:
+    """Unit by metric; BIWI's publication of vertices does not say what its length unit is."""
+    return {n: u.replace("m", "units") if dataset == "biwi" else u for n, u in UNITS.items()}
+
+
 def sample_split(
     model: LgldmModel,
     data: MotionData,

@@ -101,8 +101,14 @@ def released_config(dataset: str, motion_dim: int, overrides: Mapping[str, Mappi
         lists = {k: tuple(v) for k, v in changes["audio"].items() if isinstance(v, list)}
         audio_config = AudioEncoderConfig(**{**audio, **changes["audio"], **lists})
         vqvae_config = VQVAEConfig(**{**vqvae, **changes["vqvae"]})
+        for part, width, heads in (
+            ("audio", audio_config.hidden, audio_config.heads), ("vqvae", vqvae_config.width, vqvae_config.heads)
+        ):  # fmt: skip
+            _check_heads(part, width, heads)
         fitting = {"latent_dim": vqvae_config.latent_dim, "audio_dim": audio_config.frame_dim}
-        return ModelConfig(dataset, audio_config, vqvae_config, DenoiserConfig(**{**denoiser, **fitting, **changes["denoiser"]}))
+        denoiser_config = DenoiserConfig(**{**denoiser, **fitting, **changes["denoiser"]})
+        _check_heads("denoiser", denoiser_config.width, denoiser_config.heads)
+        return ModelConfig(dataset, audio_config, vqvae_config, denoiser_config)
     except TypeError as error:
         raise InputError(f"The model's configuration does not fit: {error}.") from error
 
@@ -186,6 +192,11 @@ def load_model(folder: Path, device: torch.device) -> LgldmModel:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
+
+
+def _check_heads(part: str, width: int, heads: int) -> None:
+    if heads < 1 or width % heads:
+        raise InputError(f"The sizes of '{part}' do not fit: its width ({width}) is no multiple of its heads ({heads}).")
 
 
 def _is_ours(folder: Path) -> bool:
