@@ -39,6 +39,9 @@ POSES: dict[str, dict[str, float]] = {
 JAW_FACTOR = {"angry": 1.15, "contempt": 0.85, "sad": 0.75, "surprised": 1.2}
 JAW_OFFSET = {"fear": 0.08, "surprised": 0.14}  # only while speaking
 LIP_FACTOR = {"happy": 0.75}  # rounding, against the smile
+# What makes up for the upper lip that noseSneer 1 lifts by 1.86 mm on the starter head: mouthClose raises the lower lip
+# (25 mm at 1) and brings it forward, rolling it in brings it back.
+SNEER_CLOSE, SNEER_ROLL = 0.074, 0.26
 HEAD_POSE = {"sad": (0.10, 0.0, 0.03), "contempt": (-0.05, 0.06, 0.05), "angry": (0.05, 0.0, 0.0),
              "fear": (-0.06, 0.0, 0.0), "happy": (-0.02, 0.0, 0.03), "surprised": (-0.05, 0.0, 0.0)}  # fmt: skip
 
@@ -129,7 +132,8 @@ def add_mouth(face: np.ndarray, c: dict[str, np.ndarray], jaw: np.ndarray, lip_g
 def apply_contacts(face: np.ndarray, close: np.ndarray, fv: np.ndarray) -> np.ndarray:
     """Lay lip closure and lip-to-teeth contact over (T, len(LEARNED)) weights; close, fv: (T,) in 0..1.
 
-    Closure: what parts the lips fades, mouthClose equals jawOpen (which seals exactly), the lips press a little.
+    Closure: what parts the lips fades, mouthClose equals jawOpen (which seals exactly) plus what a sneer's raised upper
+    lip asks for, the lips press a little.
     Labiodental: the lower lip rises to the teeth (part of mouthClose) and rolls in, the upper lip lifts.
     """
     face = face.copy()
@@ -144,11 +148,14 @@ def apply_contacts(face: np.ndarray, close: np.ndarray, fv: np.ndarray) -> np.nd
     face[:, at("mouthFunnel")] *= (1 - close) * (1 - 0.8 * fv)
     face[:, at("tongueOut")] *= 1 - np.maximum(close, fv)
     face[:, at("jawOpen")] *= 1 - 0.35 * close - 0.25 * fv
-    face[:, at("mouthClose")] = face[:, at("jawOpen")] * np.maximum(close, 0.55 * fv)
+    face[:, at("jawForward")] *= 1 - 0.75 * close
+    sneer = close * np.clip(face[:, [at("noseSneerLeft"), at("noseSneerRight")]], 0, 1).mean(axis=1)
+    face[:, at("mouthClose")] = face[:, at("jawOpen")] * np.maximum(close, 0.55 * fv) + SNEER_CLOSE * sneer
     for side in ("Left", "Right"):
         face[:, at("mouthPress" + side)] = np.maximum(face[:, at("mouthPress" + side)], 0.30 * close)
         face[:, at("mouthUpperUp" + side)] = np.maximum(face[:, at("mouthUpperUp" + side)], 0.12 * fv * (1 - close))
     face[:, at("mouthRollLower")] = np.maximum(face[:, at("mouthRollLower")], np.maximum(0.12 * close, 0.55 * fv))
+    face[:, at("mouthRollLower")] += SNEER_ROLL * sneer
     face[:, at("mouthRollUpper")] = np.maximum(face[:, at("mouthRollUpper")], 0.10 * close)
     return face
 

@@ -45,6 +45,11 @@ def test_the_mouth_moves_while_there_is_speech_and_rests_while_there_is_none(neu
     assert lips(neutral)[loud > 0.2].mean() > 4 * max(lips(neutral)[:3].mean(), 0.005)
 
 
+def test_head_and_brows_do_not_tremble(neutral):
+    for curve in [*neutral.rotation("head").T, neutral.channel("browInnerUp")]:
+        assert np.diff(curve, 2).std() < 0.1 * curve.std()
+
+
 def test_the_same_request_gives_the_same_motion(neutral):
     again = animate(SPEECH, AnimateOptions())
     np.testing.assert_array_equal(again.weights, neutral.weights)
