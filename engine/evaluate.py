@@ -32,13 +32,15 @@ def run(options: argparse.Namespace) -> int:
     figures = evaluate_split(data, options.predictions, regions)
     units = units_of(options.dataset)
     names = [n for n in units if n in figures["all"]]
-    print(f"{'':<12}{'clips':>6}" + "".join(f"{f'{n} [{units[n]}]':>{len(n) + 10}}" for n in names))
+    headings = {n: f"{n} [{units[n]}]" for n in names}
+    print(f"{'':<12}{'clips':>6}" + "".join(f"  {h}" for h in headings.values()))
     for group, values in figures.items():
-        columns = "".join(f"{values[n]:>{len(n) + 10}.4g}" if n in values else " " * (len(n) + 10) for n in names)
+        columns = "".join(f"  {values[n]:>{len(h)}.4g}" if n in values else " " * (len(h) + 2) for n, h in headings.items())
         print(f"{group:<12}{values['clips']:>6.0f}{columns}")
     absent = [f"{metric} (--{region})" for region, metric in REGIONS.items() if region not in regions]
     if absent:
         print(f"Not measured for want of a region: {', '.join(absent)}.")
     if options.json:
-        options.json.write_text(json.dumps({"units": {n: units[n] for n in names}, "figures": figures}, indent=1) + "\n", encoding="utf-8")
+        content = {"units": {n: units[n] for n in names}, "figures": figures}
+        options.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return 0
