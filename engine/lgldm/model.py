@@ -1,7 +1,7 @@
 """A whole LG-LDM: audio encoder, stage 1, stage 2, the neutral face, and the folder they live in.
 
 A model folder holds `config.json` and `model.safetensors` with the prefixes `audio.`, `vqvae.` and `denoiser.`, and,
-where the neutral face is known, `template`.
+where the neutral face is known, `template`; where the user gave their FLAME file, its arrays under `flame.`.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..diffusion.schedule import Schedule, cosine_schedule
 from ..errors import InputError
+from ..face.flame import FlameModel
 from .audio_encoders import AudioEncoder, AudioEncoderConfig
 from .datasets import DATASETS, Dataset
 from .denoiser import Denoiser, DenoiserConfig
@@ -115,7 +117,8 @@ def released_config(dataset: str, motion_dim: int, overrides: Mapping[str, Mappi
 
 @dataclass
 class LgldmModel:
-    """The loaded model, every part on one device in evaluation mode; `template`: (3 V,) metres or None."""
+    """The loaded model, every part on one device in evaluation mode; `template`: (3 V,) metres or None; `flame`: the
+    user's FLAME, with which vertices become expression and jaw, or None."""
 
     name: str
     config: ModelConfig
@@ -124,6 +127,7 @@ class LgldmModel:
     denoiser: Denoiser
     schedule: Schedule
     template: Tensor | None
+    flame: FlameModel | None
     device: torch.device
 
 
@@ -151,6 +155,19 @@ def write_folder(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def flame_tensors(flame: FlameModel) -> dict[str, Tensor]:
+    """As stored in a model folder; the identity basis, which animation does not use, is left out."""
+    slim = replace(flame, shape_basis=flame.shape_basis[:, :, :0])
+    return {f"flame.{f.name}": torch.from_numpy(np.array(getattr(slim, f.name), np.float32)) for f in fields(slim)}
+
+
+def _flame(tensors: Mapping[str, Tensor]) -> FlameModel | None:
+    if "flame.template" not in tensors:
+        return None
+    arrays = {f.name: tensors[f"flame.{f.name}"].double().numpy() for f in fields(FlameModel)}
+    return FlameModel(**{n: a.astype(np.int64) if n in ("parents", "faces") else a for n, a in arrays.items()})
 
 
 def check_folder(folder: Path) -> None:
@@ -188,6 +205,7 @@ def load_model(folder: Path, device: torch.device) -> LgldmModel:
             **parts,  # type: ignore[arg-type]
             schedule=cosine_schedule(config.denoiser.timesteps),
             template=None if template is None else template.to(device),
+            flame=_flame(tensors),
             device=device,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..audio import SAMPLE_RATE
 from ..diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
 from ..errors import InputError
+from ..face.flame_fit import fit_flame
 from ..motion import FaceMotion
 from ..windows import Windows, join
 from .audio_encoders import MIN_SAMPLES, normalise
@@ -55,7 +56,8 @@ def generate(
     """samples: (S,) float32 at 16 kHz. emotion: weights 0..1 by name; none is the all-zero vector, as in the reference.
 
     sampler: None takes DDPM when steps is the schedule's length and DDIM (50 steps) otherwise. fps: None is the model's own
-    rate. Returns ceil(seconds * fps) frames of vertices: metres, or displacements where the model has no neutral face.
+    rate. Returns ceil(seconds * fps) frames of vertices: metres, or displacements where the model has no neutral face; and
+    FLAME's expression and jaw_pose where the model was converted with a FLAME file.
     The same input, seed and device give identical motion. Raises InputError; `progress(stage, step, total)` may raise.
     """
     facts = model.config.facts
@@ -89,8 +91,15 @@ def generate(
     vertices = decode(model, latent, felt)
     vertices = resample(vertices, facts.fps, fps or facts.fps, max(1, int(np.ceil(seconds * (fps or facts.fps)))))
     laps["decode"] = time.perf_counter() - started
+    expression = jaw = None
+    if model.flame is not None:
+        started = time.perf_counter()
+        expression, jaw = fit_flame(model.flame, vertices, progress=lambda s, n: progress("fit", s, n))
+        laps["fit"] = time.perf_counter() - started
     return FaceMotion(
         fps=fps or facts.fps,
+        expression=expression,
+        jaw_pose=jaw,
         vertices=vertices,
         meta={
             "model": model.name,

@@ -30,7 +30,16 @@ from .data import MotionData
 from .denoiser import Denoiser
 from .event_file import EventFile
 from .losses import stage_one_losses, stage_two_losses
-from .model import STAGE_ONE_KIND, WEIGHTS, ModelConfig, check_folder, released_config, save_model, write_folder
+from .model import (
+    STAGE_ONE_KIND,
+    WEIGHTS,
+    ModelConfig,
+    check_folder,
+    flame_tensors,
+    released_config,
+    save_model,
+    write_folder,
+)
 from .vqvae import VQVAE, VQVAEConfig
 
 Stage = Literal["lgldm-vq", "lgldm-diffusion"]
@@ -186,6 +195,8 @@ class Trainer:
             tensors["template"] = torch.from_numpy(self.train_data.template())
             if isinstance(self.module, StageTwo):
                 tensors |= {f"vqvae.{n}": v for n, v in self.module.frozen[0].state_dict().items()}
+                if self.options.dataset == "mead":
+                    tensors |= flame_tensors(self.train_data.flame)
                 save_model(self.options.out / "model", self.config, tensors)
             else:
                 values = {"kind": STAGE_ONE_KIND, "dataset": self.options.dataset, "vqvae": asdict(self.config.vqvae)}

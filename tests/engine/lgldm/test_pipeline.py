@@ -11,11 +11,13 @@ import torch
 
 from engine.animate import AnimateOptions, animate
 from engine.errors import Cancelled, InputError
+from engine.face.flame import flame_from_arrays, pose_flame
 from engine.lgldm import audio_encoders, pipeline
 from engine.lgldm.audio_encoders import AudioEncoder, token_count
-from engine.lgldm.model import LgldmModel, load_model, save_model
+from engine.lgldm.model import LgldmModel, flame_tensors, load_model, save_model
 
 from .conftest import VERTICES, config_of, tensors_of
+from .test_data import synthetic
 
 RATE = 16_000
 
@@ -117,6 +119,20 @@ def test_a_model_without_a_neutral_face_says_so(folders, models, tmp_path):
     neutral = np.linspace(0, 1, 3 * VERTICES).reshape(VERTICES, 3)
     assert bare.meta["vertices"].startswith("displacements") and whole.meta["vertices"] == "positions"
     assert np.allclose(bare.vertices + neutral, whole.vertices, atol=1e-5)
+
+
+def test_with_a_flame_file_mead_speaks_expression_and_jaw(tmp_path):
+    """The model's random vertices are no face, so the fit is only held to what its parameters can do."""
+    config = config_of("mead")
+    flame = flame_from_arrays(synthetic.flame_arrays(VERTICES, np.random.default_rng(0)))
+    tensors = {**tensors_of(config), **flame_tensors(flame), "template": torch.from_numpy(flame.template.reshape(-1))}
+    tensors["vqvae.motion_out.weight"] = tensors["vqvae.motion_out.weight"] * 0.01
+    save_model(tmp_path / "mead", config, tensors)
+    motion = run(load_model(tmp_path / "mead", torch.device("cpu")), emotion={"happy": 1.0})
+    assert motion.expression.shape == (motion.frames, 50) and motion.jaw_pose.shape == (motion.frames, 3)
+    again = pose_flame(flame, motion.expression, {"jaw": motion.jaw_pose})
+    moved = np.abs(motion.vertices - flame.template).max()
+    assert np.abs(again - motion.vertices).max() < 0.2 * moved
 
 
 @pytest.mark.parametrize("dataset", ["mead", "vocaset", "biwi"])
