@@ -177,6 +177,8 @@ def _write_curve(
     curve.keyframe_points.add(len(frames))
     curve.keyframe_points.foreach_set("co", points.ravel())
     curve.keyframe_points.foreach_set("interpolation", np.full(len(frames), LINEAR, np.int32))
+    curve.keyframe_points.foreach_set("select_control_point", np.zeros(len(frames), bool))
+    curve.select = False
     curve.update()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -99,7 +101,8 @@ def film(scene: bpy.types.Scene, path: Path, seconds: float, told: Callable[[flo
     bpy.app.handlers.render_pre.append(label)
     bpy.app.handlers.render_write.append(written)
     try:
-        bpy.ops.render.render(animation=True)
+        with _quiet():
+            bpy.ops.render.render(animation=True)
     finally:
         bpy.app.handlers.render_pre.remove(label)
         bpy.app.handlers.render_write.remove(written)
@@ -147,6 +150,20 @@ def _label(scene: bpy.types.Scene, camera: bpy.types.Object) -> None:
 def has_opengl() -> bool:
     """Whether Workbench can draw here. Asked of another process, for Blender aborts where it finds no OpenGL."""
     return subprocess.run([sys.executable, "-c", PROBE], capture_output=True, timeout=120).returncode == 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the remarks of software OpenGL off the terminal; a render that fails still raises."""
+    sys.stderr.flush()
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def _size(scene: bpy.types.Scene, size: int) -> None:
