@@ -55,7 +55,7 @@ def set_up(scene: bpy.types.Scene) -> None:
 def contact_sheet(scene: bpy.types.Scene, path: Path, told: Callable[[float], None]) -> None:
     """Render 16 moments of the scene's range with their time codes into one PNG."""
     _cycles(scene, CELL, samples=16)
-    scene.render.image_settings.file_format = "PNG"
+    _format(scene, "IMAGE", "PNG")
     frames = np.linspace(scene.frame_start, scene.frame_end, CELLS * CELLS + 2).round().astype(int)[1:-1]
     sheet = np.zeros((CELLS * CELL, CELLS * CELL, 4), np.float32)
     with tempfile.TemporaryDirectory(prefix="facediff-demo-") as folder:
@@ -84,7 +84,7 @@ def film(scene: bpy.types.Scene, path: Path, seconds: float, told: Callable[[flo
     else:
         _cycles(scene, FILM // 2, samples=4)
     render = scene.render
-    render.image_settings.file_format = "FFMPEG"
+    _format(scene, "VIDEO", "FFMPEG")
     render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.audio_codec = "MPEG4", "H264", "AAC"
     render.ffmpeg.constant_rate_factor, render.ffmpeg.gopsize = "HIGH", 25
     render.filepath, render.use_file_extension = str(path), False
@@ -150,6 +150,13 @@ def _label(scene: bpy.types.Scene, camera: bpy.types.Object) -> None:
 def has_opengl() -> bool:
     """Whether Workbench can draw here. Asked of another process, for Blender aborts where it finds no OpenGL."""
     return subprocess.run([sys.executable, "-c", PROBE], capture_output=True, timeout=120).returncode == 0
+
+
+def _format(scene: bpy.types.Scene, media: str, file_format: str) -> None:
+    settings = scene.render.image_settings
+    if hasattr(settings, "media_type"):  # from 5.0 it decides which formats there are
+        settings.media_type = media
+    settings.file_format = file_format
 
 
 @contextmanager
