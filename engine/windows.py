@@ -15,15 +15,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Windows:
-    """`count` windows of `size` frames over `total` frames; neighbours share at least `overlap` frames."""
+    """`count` windows of `size` frames over `total` frames; neighbours share at least `overlap` frames.
+
+    All three are multiples of `step`, and so is every window's first frame.
+    """
 
     total: int
     size: int
     overlap: int
+    step: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.size or self.total < 1:
             raise ValueError("a window must be longer than its overlap, and a clip have a frame")
+        if any(frames % self.step for frames in (self.total, self.size, self.overlap)):
+            raise ValueError(f"windows in steps of {self.step} frames need lengths that are multiples of it")
 
     @property
     def starts(self) -> list[int]:
@@ -31,7 +37,7 @@ class Windows:
         if self.total <= self.size:
             return [0]
         count = 1 + -(-(self.total - self.size) // (self.size - self.overlap))
-        return [round(i * (self.total - self.size) / (count - 1)) for i in range(count)]
+        return [self.step * round(i * (self.total - self.size) / (count - 1) / self.step) for i in range(count)]
 
     @property
     def length(self) -> int:

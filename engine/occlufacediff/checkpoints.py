@@ -133,10 +133,10 @@ def take_flint(state: Mapping[str, Tensor], name: str, heads: int | None = None)
 
 
 def take_denoiser(
-    state: Mapping[str, Tensor], name: str, heads: int | None = None, tables: bool = True
+    state: Mapping[str, Tensor], name: str, heads: int | None = None, tables: bool = True, causal: bool = False
 ) -> tuple[DenoiserConfig, dict[str, Tensor]]:
     """The denoiser's sizes and our tensors; its audio network is apart. tables: whether the file must hold the computed
-    tables, which are checked. Raises InputError."""
+    tables, which are checked. causal: trained with `use_mask`, which no tensor tells. Raises InputError."""
     state = {n: v for n, v in state.items() if not n.startswith(AUDIO)}
     found = shapes(state)
     try:
@@ -160,6 +160,7 @@ def take_denoiser(
         decoder_layers=_count(found, "transformer_decoder.layers."),
         decoder_ff=decoder_ff,
         heads=_heads(name, math.gcd(width, whole), heads, DENOISER_HEADS),
+        causal=causal,
     )
     expected = computed_tables(whole, width, config.heads) if tables else {}
     for table, make in expected.items():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import lgldm_audio, lgldm_chains, lgldm_face, lgldm_stages
+from . import lgldm_audio, lgldm_chains, lgldm_face, lgldm_stages, occlu_data, occlu_networks
 from .rows import Row, not_understood
 
 SYSTEMS = ("lgldm", "occlufacediff")
@@ -27,9 +27,28 @@ LGLDM: dict[str, Check] = {
     r"\w*vocaset_chain\.npz": lgldm_chains.vocaset,
     r"\w*biwi_chain\.npz": lgldm_chains.biwi,
 }
-# Read by the chains, or text.
-SUPPORT = (r".*\.mpt", r".*\.pth\.tar", r".*\.wav", r".*_config\.json", r"README\.md")
-CASES: dict[str, dict[str, Check]] = {"lgldm": LGLDM, "occlufacediff": {}}
+OCCLUFACEDIFF: dict[str, Check] = {
+    r"A_\w+\.npz": occlu_networks.schedule,
+    r"B_\w+\.npz": occlu_networks.flint,
+    r"C_\w+\.npz": occlu_networks.denoiser,
+    r"D_\w+\.npz": occlu_networks.parts,
+    r"E_\w+\.npz": occlu_networks.sampler,
+    r"F_\w+\.npz": occlu_networks.guidance,
+    r"G_\w+\.npz": occlu_networks.audio,
+    r"H_\w+\.npz": occlu_data.crop,
+    r"I_\w*train\w*\.npz": occlu_data.training_occluder,
+    r"I_\w*test\w*\.npz": occlu_data.test_occluder,
+    r"J_\w+\.npz": occlu_data.windows,
+    r"K_\w+\.npz": occlu_data.losses_and_metrics,
+    r"L_\w+\.npz": occlu_networks.chain,
+    r"region_indices\.npz": occlu_data.index_sets,
+}
+# Read by the cases, or text.
+SUPPORT = (
+    r".*\.mpt", r".*\.pth\.tar", r".*\.wav", r".*_config\.json", r"README\.md",
+    r".*\.pt", r".*\.ckpt", r".*\.png", r"config\.json",
+)  # fmt: skip
+CASES: dict[str, dict[str, Check]] = {"lgldm": LGLDM, "occlufacediff": OCCLUFACEDIFF}
 
 
 def run_system(system: str, folder: Path) -> list[Row]:
