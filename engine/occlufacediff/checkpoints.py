@@ -35,9 +35,8 @@ from .reference_names import (
     value_rows,
 )
 
-FLINT_HEADS, DENOISER_HEADS, AUDIO_HEADS = 8, 4, 12
+RELEASED_HEADS = FLINT_HEADS, DENOISER_HEADS, AUDIO_HEADS = 8, 4, 12
 TABLE_ATOL = 1e-4  # sines of arguments up to 5000 rad in float32
-TIMESTEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,11 @@ def read_flint(path: Path) -> dict[str, Tensor]:
         return read_checkpoint(path)
 
 
-def convert(denoiser: Path, flint: Path, heads: Heads | None = None) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """The configuration and our tensors (prefixed as in `model.py`) of the two files. Raises InputError."""
+def convert(
+    denoiser: Path, flint: Path, heads: Heads | None = None, causal: bool = False
+) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """The configuration and our tensors (prefixed as in `model.py`) of the two files; causal as in `take_denoiser`.
+    Raises InputError."""
     heads = heads or Heads()
     states = {denoiser: read_checkpoint(denoiser), flint: read_flint(flint)}
     for path, wanted in ((denoiser, "denoiser"), (flint, "FLINT")):
@@ -84,7 +86,7 @@ def convert(denoiser: Path, flint: Path, heads: Heads | None = None) -> tuple[Mo
         if found != wanted:
             raise InputError(f"'{path.name}' was given as the {wanted} but holds the {found}.")
     flint_config, flint_tensors = take_flint(states[flint], flint.name, heads.flint)
-    denoiser_config, denoiser_tensors = take_denoiser(states[denoiser], denoiser.name, heads.denoiser)
+    denoiser_config, denoiser_tensors = take_denoiser(states[denoiser], denoiser.name, heads.denoiser, causal=causal)
     audio_config, audio_tensors = take_audio(states[denoiser], denoiser.name, heads.audio)
     if audio_config.hidden != denoiser_config.audio_dim:
         raise InputError(
