@@ -72,12 +72,20 @@ class CausalSelfAttention(nn.Module):
         bias = -slopes[:, None, None] * (distance // self.period).float()
         return bias.masked_fill(blocked, -math.inf)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def whole_bias(self, x: Tensor) -> Tensor | None:
+        """(H, T, T) for x (B, T, width), the same in every layer; None where blocks are cheaper."""
+        time = x.shape[1]
+        if self.window and time > 2 * self.window:
+            return None
+        frames = torch.arange(time, device=x.device)
+        return self.bias(frames, frames).to(x.dtype)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """x: (B, T, width); bias: from `whole_bias`."""
         batch, time, width = x.shape
         q, k, v = self.to_qkv(x).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        if not self.window or time <= 2 * self.window:
-            frames = torch.arange(time, device=x.device)
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias(frames, frames).to(x.dtype))
+        if bias is not None:
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         else:
             mixed = self._in_blocks(q, k, v)
         return self.to_out(mixed.transpose(1, 2).reshape(batch, time, width))
@@ -131,13 +139,13 @@ class DecoderLayer(nn.Module):
         hidden = F.gelu(hidden, approximate="tanh") if self.gelu else F.relu(hidden)
         return self.ffn_out(self.dropout(hidden))
 
-    def forward(self, x: Tensor, audio: Tensor) -> Tensor:
+    def forward(self, x: Tensor, audio: Tensor, bias: Tensor | None) -> Tensor:
         drop = self.dropout
         if self.norm_first:
-            x = x + drop(self.self_attention(self.norm1(x)))
+            x = x + drop(self.self_attention(self.norm1(x), bias))
             x = x + drop(self.audio(self.norm2(audio)))
             return x + drop(self.feed_forward(self.norm3(x)))
-        x = self.norm1(x + drop(self.self_attention(x)))
+        x = self.norm1(x + drop(self.self_attention(x, bias)))
         x = self.norm2(x + drop(self.audio(audio)))
         return self.norm3(x + drop(self.feed_forward(x)))
 
@@ -201,6 +209,7 @@ class Denoiser(nn.Module):
         if positions is not None:
             motion = motion + positions.to(motion)
         motion = self.dropout(motion)
+        bias = self.layers[0].self_attention.whole_bias(motion)
         for layer in self.layers:
-            motion = layer(motion, audio)
+            motion = layer(motion, audio, bias)
         return self.latent_out(self.norm_out(motion))

@@ -84,7 +84,8 @@ def test_windowed_attention_in_blocks_is_the_masked_attention():
     q, k, v = layer.to_qkv(x).view(2, 19, 3, 4, -1).permute(2, 0, 3, 1, 4)
     frames = torch.arange(19)
     whole = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=layer.bias(frames, frames))
-    assert torch.allclose(layer(x), layer.to_out(whole.transpose(1, 2).reshape(2, 19, 16)), atol=1e-5)
+    assert layer.whole_bias(x) is None
+    assert torch.allclose(layer(x, None), layer.to_out(whole.transpose(1, 2).reshape(2, 19, 16)), atol=1e-5)
 
 
 def test_slopes_of_any_number_of_heads():
