@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,8 +209,10 @@ def _apply(generation: Generation) -> None:
         with bpy.context.temp_override(window=windows[0]):  # a timer has no window, and undo steps want one
             bpy.ops.facediff.apply_take("EXEC_DEFAULT", True)
         generation.job.finish()
-    except RuntimeError as error:  # the operator's own report of an error
-        generation.job.finish(str(error).removeprefix("Error: ").strip())
+    except RuntimeError as error:  # what the operator reported, or the traceback of what it did not expect
+        said = [line for line in str(error).strip().splitlines() if not line.startswith("Location: ")]
+        generation.job.detail = "\n".join(said[:-1])
+        generation.job.finish(said[-1].removeprefix("Error: "))
 
 
 def _close(generation: Generation) -> None:
@@ -244,7 +247,12 @@ def _redraw() -> None:
 
 
 def _on_timer() -> float | None:
-    return TICK_SECONDS if tick() else None
+    try:
+        return TICK_SECONDS if tick() else None
+    except Exception as error:  # Blender would drop the timer in silence, and the panel would show progress for ever
+        traceback.print_exc()
+        abandon(f"FaceDiff has a fault and gave up: {error}")
+        return None
 
 
 @bpy.app.handlers.persistent

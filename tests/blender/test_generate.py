@@ -334,6 +334,23 @@ def test_a_tick_takes_at_most_a_few_milliseconds(tmp_path):
     session.abandon("enough")
 
 
+def test_a_fault_of_our_own_ends_the_job_in_a_sentence(tmp_path, monkeypatch, capsys):
+    scene_with_speech(tmp_path)
+    stand_in(HERE / "motion_engine.py", a_motion(tmp_path), 2)
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(session, "bake", broken)
+    bpy.ops.facediff.generate()
+    run()
+    assert session.current.failed and session.current.message == "ZeroDivisionError: a fault" and untouched()
+    monkeypatch.setattr(session, "_what_is_gone", broken)
+    bpy.ops.facediff.generate()
+    assert session._on_timer() is None and "a fault" in capsys.readouterr().err
+    assert "has a fault" in session.current.message and untouched()
+
+
 def test_check_and_restart_show_the_engine(tmp_path):
     stand_in(MOCK, "ok")
     assert bpy.ops.facediff.check_engine() == {"FINISHED"}

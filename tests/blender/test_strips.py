@@ -275,8 +275,13 @@ def test_a_scene_strip_says_where_the_heads_scene_runs(tmp_path):
     face.frame_start = 5
     editor = edit.sequence_editor_create()
     strip = editor.strips.new_sound("S", str(write_wav(tmp_path / "c.wav")), 1, 41)
-    editor.strips.new_scene("Face", face, 2, 101)  # frame 101 of the edit shows frame 5 of the face
+    view = editor.strips.new_scene("Face", face, 2, 101)  # frame 101 of the edit shows frame 5 of the face
     check(strip, [5 - 60 + c * 24 for c in CLICKS], face, edit)
+    face.render.fps = 48  # a scene strip shows frame after frame, whatever the rate of its scene
+    check(strip, [5 - 60 + c * 24 for c in CLICKS], face, edit)
+    if hasattr(view, "content_trim_start"):  # moves content_start too; as Blender 5.2's "Sync Scene Time" has it
+        view.content_trim_start = 3
+        check(strip, [5 - 60 + c * 24 for c in CLICKS], face, edit)
 
 
 def test_a_strip_inside_a_meta_strip_is_cut_by_it(strip):
