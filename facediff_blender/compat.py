@@ -74,12 +74,6 @@ def curves_of(owner: bpy.types.ID) -> dict[tuple[str, int], bpy.types.FCurve]:
     return {(curve.data_path, curve.array_index): curve for bag in bags if bag is not None for curve in bag.fcurves}
 
 
-def eevee_engine() -> str:
-    """The identifier of the EEVEE render engine: it was BLENDER_EEVEE_NEXT until 4.5."""
-    engines = bpy.types.RenderSettings.bl_rna.properties["engine"].enum_items.keys()
-    return "BLENDER_EEVEE" if "BLENDER_EEVEE" in engines else "BLENDER_EEVEE_NEXT"
-
-
 def use_material_nodes(material: bpy.types.Material) -> Any:
     """The material's node tree; from 5.0 every material has one, and asking for it warns."""
     if material.node_tree is None:

@@ -30,4 +30,4 @@ def test_a_user_in_a_window(tmp_path):
     assert result["ok"], f"after {result['steps']}: {result.get('error')}"
     for name in ("1 tab", "2 head and strip", "3 progress", "4 curves", "5 cancelled"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
-    assert result["median seconds between looks"] < 0.2, "the window stood still"
+    assert result["median seconds between looks"] < 1.0, "the window stood still"
