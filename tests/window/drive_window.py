@@ -94,7 +94,7 @@ def click(x: int, y: int) -> Iterator[None]:
     for type, value in (("MOUSEMOVE", "NOTHING"), ("LEFTMOUSE", "PRESS"), ("LEFTMOUSE", "RELEASE")):
         window().event_simulate(type=type, value=value, x=x, y=y)
         yield from pause(0.1)
-    window().event_simulate(type="MOUSEMOVE", value="NOTHING", x=view().x + 300, y=view().y + 300)  # no tooltip
+    window().event_simulate(type="MOUSEMOVE", value="NOTHING", x=view().x + 300, y=view().y + 650)  # no tooltip
 
 
 def key(name: str, **held: bool) -> None:
