@@ -15,7 +15,9 @@ FPS = 25.0
 CROP = 224  # pixels
 MARGIN = 1.1 * 1.35  # of the mean of the face's width and height
 LANDMARKS = 468
-FEW = 6  # visible points below which the rest of the face cannot be placed
+# Fewer visible points, or points closer together on the mean face, cannot tell where the rest of the face is.
+FEW = 30
+CLOSE = 25.0  # mm
 MEAN_FACE = Path(__file__).resolve().parent.parent / "assets" / "starter_head" / "mean_face.csv"
 
 
@@ -77,7 +79,9 @@ def at_times(points: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.nd
         raise ValueError("no frame has landmarks")
     before, after, share = _neighbours(times, wanted)
     ahead = share.reshape(-1, *[1] * (points.ndim - 1))
-    return points[before] + ahead * (points[after] - points[before])
+    # A neighbour that has no share must not count, not even one that is no number.
+    step = np.where(ahead > 0, points[after] - points[before], 0.0)
+    return points[before] + ahead * step
 
 
 def visible_at_times(visible: np.ndarray, times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -93,12 +97,12 @@ def frame_times(seconds: float, fps: float = FPS) -> np.ndarray:
     return np.arange(count) / fps
 
 
-def normalised_visible(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Points (N, P >= 468, 2) px and visibility (N, P) to (N, 468, 2) normalised per frame, hidden points 0.
+def normalised_visible(points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, P >= 468, 2) px and visibility (N, P) to (N, 468, 2) float32 normalised per frame and (N, 468) bool.
 
-    The crop is the reference's where everything is visible. Where points are hidden they must not move it: they are
-    replaced by those of the mean face laid (by an affine fit) over the visible ones. A frame with too few visible
-    points takes its crop from its neighbours in time.
+    The crop is the reference's where everything is visible. Hidden points must not move it, so they are replaced by those
+    of the mean face laid over the visible ones. A frame with too few visible points takes its crop from its neighbours in
+    time; when no frame has enough, nothing counts as visible. Hidden points become 0, whatever they were.
     """
     points, visible = points[:, :LANDMARKS].astype(np.float64), visible[:, :LANDMARKS].astype(bool)
     boxes = np.full((len(points), 3), np.nan)
@@ -109,10 +113,24 @@ def normalised_visible(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
             boxes[i] = (*crop.centre, crop.size)
     known = np.isfinite(boxes[:, 0])
     if not known.any():
-        return np.zeros((len(points), LANDMARKS, 2), np.float32)
+        return np.zeros((len(points), LANDMARKS, 2), np.float32), np.zeros_like(visible)
     boxes = at_times(boxes[known], np.flatnonzero(known), np.arange(len(boxes)))
     out = np.stack([normalise(own, Crop(box[:2], max(1, int(box[2])))) for own, box in zip(points, boxes)])
-    return np.where(visible[..., None], out, 0.0).astype(np.float32)
+    return np.where(visible[..., None], out, 0.0).astype(np.float32), visible
+
+
+def prepare(
+    points: np.ndarray, times: np.ndarray, detected: np.ndarray, visible: np.ndarray, seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A video's detections to what the denoiser takes: (M, 468, 2) float32 and (M, 468) bool at 25 frames per second.
+
+    points (N, P >= 468, 2) px, at ascending `times` (N,) s, whatever the video's rate; detected (N,) bool; visible (N, P).
+    Raises ValueError when no frame was detected.
+    """
+    known, wanted = times[detected], frame_times(seconds)
+    return normalised_visible(
+        at_times(points[detected], known, wanted), visible_at_times(visible[detected], known, wanted)
+    )
 
 
 def warp(image: np.ndarray, crop: Crop, pixels: np.ndarray | None = None) -> np.ndarray:
@@ -156,11 +174,13 @@ def mean_face() -> np.ndarray:
 
 
 def _completed(points: np.ndarray, seen: np.ndarray) -> np.ndarray | None:
-    """(468, 2): visible points as they are, hidden ones from the mean face; None where too few are visible."""
-    if seen.sum() < FEW:
+    """(468, 2): visible points as they are, hidden ones from the mean face; None where too few are visible.
+
+    The image of a rigid face far from the camera is a linear map of its three coordinates, so that is what is fitted.
+    """
+    face = mean_face()
+    if seen.sum() < FEW or np.ptp(face[seen, :2], axis=0).min() < CLOSE:
         return None
-    face = np.column_stack([mean_face()[:, :2], np.ones(LANDMARKS)])
-    fit, _, rank, _ = np.linalg.lstsq(face[seen], points[seen], rcond=None)
-    if rank < 3:
-        return None
-    return np.where(seen[:, None], points, face @ fit)
+    columns = np.column_stack([face, np.ones(LANDMARKS)])
+    fit = np.linalg.lstsq(columns[seen], points[seen], rcond=None)[0]
+    return np.where(seen[:, None], points, columns @ fit)
