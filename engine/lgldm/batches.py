@@ -27,13 +27,22 @@ class Batch:
 
 
 def batches(
-    data: MotionData, size: int, crop: int | None, rng: np.random.Generator | None, device: torch.device, identities: int
+    data: MotionData,
+    size: int,
+    crop: int | None,
+    rng: np.random.Generator | None,
+    device: torch.device,
+    identities: int,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Batches of `size` clips over the whole split. crop: longest length in frames; None keeps clips whole where size is 1.
 
-    rng: shuffles and places the cuts; None keeps the order and cuts from the start (validation).
+    rng: shuffles and places the cuts; None keeps the order and cuts from the start (validation). share: (rank, processes);
+    each process gets its own clips of the same shuffle, as many batches as the others (the first clips fill the last ones).
     """
     order = np.arange(len(data)) if rng is None else rng.permutation(len(data))
+    rank, count = share
+    order = np.resize(order, -(-len(order) // count) * count)[rank::count]
     for start in range(0, len(order), size):
         clips = [data.clip(int(i)) for i in order[start : start + size]]
         yield make_batch(clips, crop, rng, device, data.facts.fps, identities)

@@ -40,6 +40,7 @@ from .model import (
     save_model,
     write_folder,
 )
+from .processes import Processes
 from .vqvae import VQVAE, VQVAEConfig
 
 Stage = Literal["lgldm-vq", "lgldm-diffusion"]
@@ -122,7 +123,8 @@ class Trainer:
     """One run: build or resume, epochs, validation, saving."""
 
     def __init__(self, options: TrainOptions, device: torch.device):
-        self.options, self.device = options, device
+        self.processes = Processes(device)
+        self.options, self.device = options, self.processes.device
         if options.out.exists():
             check_folder(options.out / "model")
         self.train_data = MotionData(options.dataset, options.data, "train", options.flame)
@@ -131,7 +133,7 @@ class Trainer:
         motion_dim = len(self.train_data.template())
         self.config = released_config(options.dataset, motion_dim, options.overrides)
         try:
-            self.module = self._build(motion_dim).to(device)
+            self.module = self._build(motion_dim).to(self.device)
         except InputError:
             raise
         except (ValueError, RuntimeError) as error:
@@ -146,20 +148,25 @@ class Trainer:
         options.out.mkdir(parents=True, exist_ok=True)
         if (options.out / "training.pt").is_file():
             self._resume()
+        self.wrapped = self.processes.wrap(self.module)
 
     def run(self, progress: Progress) -> dict[str, float]:
         """Train to the last epoch; `progress(epoch, epochs, losses)` after each. Returns the last validation's losses."""
-        events = EventFile(self.options.out / "tensorboard")
+        events = EventFile(self.options.out / "tensorboard") if self.processes.main else None
         validation: dict[str, float] = {}
         for epoch in range(self.done, self.epochs):
-            losses = {f"train/{n}": v for n, v in self._epoch(epoch).items()}
+            losses = {f"train/{n}": v for n, v in self.processes.mean(self._epoch(epoch)).items()}
+            if not all(map(math.isfinite, losses.values())):
+                raise InputError("The training has diverged: a loss is no longer a number; lower the learning rate.")
             self.done = epoch + 1
             if self.done % self.options.every == 0 or self.done == self.epochs:
                 validation = self.validate()
                 losses |= {f"val/{n}": v for n, v in validation.items()}
-                self.save()
-            if not all(map(math.isfinite, losses.values())):
-                raise InputError("The training has diverged: a loss is no longer a number; lower the learning rate.")
+                if self.processes.main:
+                    self.save()
+                self.processes.wait()
+            if events is None:
+                continue
             with open(self.options.out / "log.jsonl", "a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"epoch": self.done, **losses}) + "\n")
             events.scalars(self.done, losses)
@@ -233,14 +240,14 @@ class Trainer:
             raise InputError(f"'{path}' is damaged ({type(error).__name__}); remove it to start anew.") from error
 
     def _epoch(self, epoch: int) -> dict[str, float]:
-        rng = seed_everything(self.options.seed, epoch + 1)
+        rng = seed_everything(self.options.seed, epoch + 1, self.processes.rank)
         self.module.train()
         losses = []
         for batch in self._batches(self.train_data, rng):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
-                named = self.module(batch)
+                named = self.wrapped(batch)
             self.optimizer.zero_grad(set_to_none=True)
-            named["loss"].backward()
+            self.processes.backward(named["loss"])
             self.optimizer.step()
             for name, average in self.average.items():
                 average.lerp_(self.parameters[name].detach(), 1 - self.options.ema)
@@ -248,8 +255,11 @@ class Trainer:
         return _mean(losses)
 
     def _batches(self, data: MotionData, rng: np.random.Generator | None) -> Iterator[Batch]:
-        size = self.options.batch if rng is not None else 1
-        return batches(data, size, self.options.crop, rng, self.device, self.config.denoiser.identities)
+        identities = self.config.denoiser.identities
+        if rng is None:
+            return batches(data, 1, self.options.crop, None, self.device, identities)
+        share = (self.processes.rank, self.processes.count)
+        return batches(data, self.options.batch, self.options.crop, rng, self.device, identities, share)
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -309,10 +319,13 @@ def load_audio_weights(encoder: AudioEncoder, path: Path) -> None:
         raise InputError(f"'{path.name}' does not fit the audio network: {' '.join(str(error).split())}.") from error
 
 
-def seed_everything(seed: int, epoch: int) -> np.random.Generator:
-    """Seed PyTorch and NumPy's global generator (SpecAugment draws from it) for one epoch; returns a generator for data."""
-    own = np.random.SeedSequence([seed, epoch])
-    first, second, third = (int(s.generate_state(1)[0]) for s in own.spawn(3))
+def seed_everything(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
+    """Seed PyTorch and NumPy's global generator (SpecAugment draws from it) for one epoch and process.
+
+    Returns a generator for the data, which begins alike in every process.
+    """
+    first, second = (int(s.generate_state(1)[0]) for s in np.random.SeedSequence([seed, epoch, rank]).spawn(2))
+    third = [seed, epoch]
     torch.manual_seed(first)
     np.random.seed(second)
     return np.random.default_rng(third)

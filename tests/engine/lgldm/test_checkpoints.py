@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from engine import cli
 from engine.errors import InputError
 from engine.lgldm.checkpoints import Heads, convert, read_checkpoint
 from engine.lgldm.model import load_model, save_model
@@ -142,22 +141,16 @@ def test_the_encoder_variant_of_biwi_is_named(files, tmp_path):
     assert "encoder variant" in sentence(lambda: convert("biwi", files["biwi"][2], tmp_path / "enc.mpt", HEADS))
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).resolve().parents[3]
-    return subprocess.run([sys.executable, "-m", "engine", *map(str, arguments)], cwd=root, capture_output=True, text=True)
-
-
-def test_the_command_writes_a_whole_folder_or_none(files, tmp_path):
+def test_the_command_writes_a_whole_folder_or_none(files, tmp_path, capsys):
     _, _, first, second = files["mead"]
     template = tmp_path / "neutral.npy"
     np.save(template, np.arange(36, dtype=np.float32).reshape(12, 3))
     out = tmp_path / "model"
-    common = ("convert", "lgldm", "--dataset", "mead", "--stage1", first, "--out", out, "--template", template)
-    failed = command(*common, "--stage2", first)
-    assert failed.returncode != 0 and len(failed.stderr.strip().splitlines()) == 1
+    common = ["convert", "lgldm", "--dataset", "mead", "--stage1", first, "--out", out, "--template", template]
+    assert cli.main([*map(str, common), "--stage2", str(first)]) != 0
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not out.exists() and [p.name for p in tmp_path.iterdir()] == ["neutral.npy"]
-    done = command(*common, "--stage2", second)
-    assert done.returncode == 0, done.stderr
+    assert cli.main([*map(str, common), "--stage2", str(second)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["config.json", "model.safetensors"]
     assert torch.equal(load_model(out, torch.device("cpu")).template, torch.arange(36.0))
 

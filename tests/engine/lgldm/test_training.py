@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +103,31 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path, stage):
     assert [r["val/loss"] for r in history(tmp_path / "straight")] == [r["val/loss"] for r in history(tmp_path / "parts")]
     with pytest.raises(InputError, match="other settings"):
         Trainer(replace(options, out=tmp_path / "parts", lr=5e-4), CPU)
+
+
+def test_two_processes_are_one_with_twice_the_batch(tmp_path):
+    """Without dropout, and with clips of one length, averaged gradients are those of the larger batch."""
+    synthetic.write_dataset("biwi", tmp_path / "data", vertices=8, seconds=0.6)
+    sizes = {**SIZES, "vqvae": {**SIZES["vqvae"], "dropout": 0.0}}
+    (tmp_path / "sizes.json").write_text(json.dumps(sizes))
+    command = [
+        "-m", "engine", "train", "lgldm-vq", "--dataset", "biwi", "--data", tmp_path / "data", "--lr", "1e-3", "--epochs", "2",
+        "--every", "1", "--device", "cpu", "--config", tmp_path / "sizes.json",
+    ]  # fmt: skip
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]  # accelerate launch, but on the CPU too
+    root = Path(__file__).resolve().parents[3]
+    for name, arguments in {
+        "two": [*launch, "-m", *command[1:], "--batch", "1"],
+        "one": [*command, "--batch", "2"],
+    }.items():
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments), "--out", str(tmp_path / name)], cwd=root, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    two, one = history(tmp_path / "two"), history(tmp_path / "one")
+    assert len(two) == len(one) == 2
+    for a, b in zip(two, one):
+        assert a == pytest.approx(b, rel=1e-2)
 
 
 def test_wrong_stage_one_and_damaged_state_are_named(trained, tmp_path):
