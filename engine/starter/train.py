@@ -62,7 +62,6 @@ Log = Callable[[str], None]
 
 def train(corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print) -> None:
     """Run every stage that `work` does not hold yet, then write the model into `assets` (see `export`)."""
-    torch.set_flush_denormal(True)  # vanishing gradients would otherwise slow CPUs down several times
     work.mkdir(parents=True, exist_ok=True)
     encoder = train_encoder(corpus, work, plan, log)
     features = make_features(encoder, corpus, work, plan, log)
