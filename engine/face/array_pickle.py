@@ -102,6 +102,10 @@ class _NoBytes(_Standin):
         return b""
 
 
+class _Foreign(_Standin):
+    """Anything else of chumpy's or scipy's that an array's state may mention beside its numbers; never made."""
+
+
 class _Object(_Standin):
     """`copy_reg._reconstructor(type, object, None)`: an object of the first argument's kind."""
 
@@ -180,6 +184,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
 
     def find_class(self, module: str, name: str) -> type[_Standin]:
         found = NAMES.get((str(module), str(name)))
+        if found is None and str(module).startswith(("chumpy.", "scipy.sparse.")):
+            return _Foreign
         if found is None:
             raise ArrayPickleError(f"It names '{module}.{name}', which is not an array.")
         return found

@@ -45,7 +45,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"There is no checkpoint '{path}'.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, the optimiser's state, twice the model's size, is never read.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise InputError(f"The checkpoint '{name}' holds code or objects besides tensors; it was not loaded.") from None

@@ -57,6 +57,15 @@ def test_sparse_and_chumpy_become_plain_arrays(protocol, monkeypatch):
     assert np.array_equal(got["csc"], dense) and np.array_equal(got["csr"], dense)
 
 
+def test_what_chumpy_mentions_beside_its_numbers_does_not_matter_but_is_never_an_array():
+    one = pickle.dumps(np.eye(2), protocol=2)[2:-1]
+    state = b"}(Vx\n" + one + b"V_cache\ncchumpy.reordering\nSelect\n)Ru"
+    made = b"\x80\x02ccopy_reg\n_reconstructor\n(cchumpy.ch\nCh\nc__builtin__\nobject\nNtR" + state + b"b."
+    assert np.array_equal(loads_array_pickle(made), np.eye(2))
+    with pytest.raises(ArrayPickleError):
+        loads_array_pickle(b"cchumpy.reordering\nSelect\n)R.")
+
+
 def programs(mark: str) -> dict[str, bytes]:
     """Pickles that would make the folder `mark`, by every opcode that calls or builds something."""
     text = f"V{mark}\n".encode()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine import cli
 from engine.errors import InputError
 from engine.lgldm.audio_encoders import AudioEncoder
 from engine.lgldm.data import MotionData
@@ -79,6 +80,22 @@ def test_samples_beat_the_mean_pose(trained, tmp_path):
     assert figures["LVE"] < 0.4 * region_error(still, region)
     assert figures["clips"] == 12 and figures["diversity over seeds"] > 0
     assert abs(figures["FDD"]) <= figures["|FDD|"]
+
+
+def test_the_commands_sample_and_measure(trained, tmp_path, capsys):
+    (tmp_path / "lip.txt").write_text("0, 1, 2")
+    data = ["--dataset", "biwi", "--data", str(trained / "data"), "--split", "test"]
+    model, out = str(trained / "fdm" / "model"), str(tmp_path / "out")
+    assert cli.main(["evaluate", *data, "--predictions", out]) != 0
+    assert "python -m engine sample" in capsys.readouterr().err
+    assert cli.main(["sample", *data, "--model", model, "--out", out, "--steps", "3", "--all-speakers", "--device", "cpu"]) == 0
+    assert len(list((tmp_path / "out").glob("*_condition_*.npy"))) == 6 * len(list((tmp_path / "out").glob("F?_e??.npy")))
+    figures = ["--lip", str(tmp_path / "lip.txt"), "--json", str(tmp_path / "figures.json")]
+    assert cli.main(["evaluate", *data, "--predictions", out, *figures]) == 0
+    told = capsys.readouterr().out
+    assert "LVE [units^2]" in told and "FDD (--upper)" in told
+    written = json.loads((tmp_path / "figures.json").read_text())
+    assert written["figures"]["all"]["diversity over speakers"] > 0 and written["units"]["MVE"] == "units"
 
 
 @pytest.mark.parametrize("stage", ["lgldm-vq", "lgldm-diffusion"])
