@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,11 @@ class Heads:
 
 
 class _Inert:
-    """Stands in for an object that a Lightning file carries beside its tensors (training settings); does nothing."""
+    """Stands in for whatever a Lightning file carries beside its tensors (training settings): an empty dictionary, the one
+    thing that PyTorch's safe reader lets be filled and have attributes, so that it reads on to the tensors."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return OrderedDict()
 
 
 def read_flint(path: Path) -> dict[str, Tensor]:

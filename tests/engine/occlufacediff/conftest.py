@@ -85,9 +85,11 @@ def released_states(
     return denoiser, flint
 
 
-def released_files(folder: Path, tensors: dict[str, torch.Tensor], old_names: bool = False) -> tuple[Path, Path]:
+def released_files(
+    folder: Path, tensors: dict[str, torch.Tensor], old_names: bool = False, config: ModelConfig = CONFIG
+) -> tuple[Path, Path]:
     """The two files as the reference's trainers write them."""
-    denoiser, flint = released_states(tensors, old_names=old_names)
+    denoiser, flint = released_states(tensors, config, old_names)
     flint["preprocessor.flame.v_template"] = torch.zeros(5, 3)
     flint["postprocessor.flame.faces_tensor"] = torch.zeros(2, 3, dtype=torch.int64)
     paths = folder / "model_46.pt", folder / "flint.ckpt"

@@ -182,6 +182,10 @@ class Settings:
         self.rate, self.inner = 0.1, {"a": [1, 2]}
 
 
+class Attributes(dict):
+    """Lightning keeps settings in a dictionary of its own class."""
+
+
 def test_code_in_a_file_never_runs(files, tmp_path):
     mark = tmp_path / "ran"
     content = torch.load(files[1], weights_only=True)
@@ -198,7 +202,8 @@ def test_code_in_a_file_never_runs(files, tmp_path):
 def test_a_lightning_file_with_settings_beside_its_tensors_is_read(files, tmp_path):
     content = torch.load(files[1], weights_only=True)
     path = tmp_path / "settings.ckpt"
-    torch.save({**content, "hyper_parameters": Settings(), "callbacks": {Settings: {"best": Settings()}}}, path)
+    torch.save({**content, "hyper_parameters": Settings(), "callbacks": {Settings: {"best": Path("a/b")}},
+                "loops": Attributes(rate=0.1, path=Attributes(deep=Settings()))}, path)  # fmt: skip
     read = read_flint(path)
     assert read.keys() == content["state_dict"].keys()
     assert torch.equal(read["motion_encoder.mean.weight"], content["state_dict"]["motion_encoder.mean.weight"])

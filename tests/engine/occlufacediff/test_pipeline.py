@@ -11,12 +11,15 @@ import torch
 from engine.errors import Cancelled, InputError
 from engine.motion import FaceMotion
 from engine.occlufacediff import pipeline
+from engine.occlufacediff.landmarks import prepare
 from engine.occlufacediff.model import OccluModel, load_model, save_model
 from engine.occlufacediff.pipeline import Clip, Guidance, generate, make_clip, memories
+from engine.occlufacediff.regions import MOUTH
 from engine.occlufacediff.windows import cut
 from engine.windows import Windows
 
 from .conftest import CONFIG, tensors_of
+from .test_landmarks import face
 
 CPU = torch.device("cpu")
 
@@ -54,6 +57,30 @@ def test_every_frame_gets_its_motion(model, frames, overlapping):
     assert motion.expression.shape == (frames, 100) and motion.jaw_pose.shape == (frames, 3)
     assert np.array_equal(motion.rotation("jaw"), motion.jaw_pose)
     assert motion.meta["windows"] == ("overlapping" if overlapping and frames > 64 else "side by side")
+
+
+def test_from_the_video_s_pixels_on_hidden_points_have_no_influence_to_the_last_bit(model):
+    """The crop, the change of frame rate and the network together: 30 frames per second, some frames without a face."""
+    generator = np.random.default_rng(2)
+    points = np.stack([face(0.2 * np.sin(i / 7), 3 + 0.01 * i, 400 + i) for i in range(90)])
+    visible = np.ones(points.shape[:2], bool)
+    visible[20:70, MOUTH] = False
+    visible[40:45] = False
+    detected = generator.random(90) > 0.1
+    times = np.arange(90) / 30
+    samples = inputs(75)[2]
+
+    def motion(own: np.ndarray) -> FaceMotion:
+        clip = make_clip(*prepare(own, times, detected, visible, 3.0), samples, CPU)
+        return generate(model, clip, 0, lambda *_: None, steps=5)
+
+    before = motion(points)
+    assert before.frames == 75
+    junk = generator.normal(400, 300, points.shape)
+    assert same(before, motion(np.where((visible & detected[:, None])[..., None], points, junk)))
+    lips = points.copy()
+    lips[75:, MOUTH] += 3
+    assert not same(before, motion(lips))
 
 
 @pytest.mark.parametrize("overlapping", [True, False])
