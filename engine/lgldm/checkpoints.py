@@ -186,6 +186,7 @@ def infer_denoiser(
         norm_first=False,
         activation="relu",
         dropout=0.1,
+        attention_dropout=0.1,
         bias_period=facts.bias_period,
         position=facts.position,
         latent_activation=latent_active,

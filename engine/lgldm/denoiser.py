@@ -34,6 +34,7 @@ class DenoiserConfig:
     norm_first: bool = True  # released: False
     activation: Literal["gelu", "relu"] = "gelu"  # released: relu
     dropout: float = 0.0  # released: 0.1
+    attention_dropout: float = 0.0  # of attention weights; released: 0.1
     bias_period: int = 1  # frames per step of the distance bias; released: 30 (MEAD, VOCASET), 25 (BIWI)
     window: int = 0  # frames a frame looks back; 0: all of them, as released
     position: Literal["none", "sinusoidal", "periodic"] = "none"  # released: sinusoidal (MEAD, BIWI), periodic (VOCASET)
@@ -61,6 +62,7 @@ class CausalSelfAttention(nn.Module):
         self.to_qkv = nn.Linear(config.width, 3 * config.width)
         self.to_out = nn.Linear(config.width, config.width)
         self.slopes = attention_slopes(config.heads)
+        self.dropout = config.attention_dropout
 
     def bias(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(H, Q, K) additive bias for frame numbers queries (Q,) and keys (K,); keys < 0 are padding."""
@@ -85,7 +87,7 @@ class CausalSelfAttention(nn.Module):
         batch, time, width = x.shape
         q, k, v = self.to_qkv(x).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         if bias is not None:
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.dropout * self.training)
         else:
             mixed = self._in_blocks(q, k, v)
         return self.to_out(mixed.transpose(1, 2).reshape(batch, time, width))
@@ -104,20 +106,29 @@ class CausalSelfAttention(nn.Module):
         # The first block has only padding before it.
         first = inner.masked_fill((keys < size)[None, None], -math.inf)
         bias = torch.stack([first] + [inner] * (blocks - 1), dim=1).to(q.dtype)  # (H, blocks, size, 2 size)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=self.dropout * self.training)
         return mixed.reshape(batch, heads, blocks * size, dim)[:, :, :time]
 
 
 class AudioLookup(nn.Module):
-    """One-to-one cross-attention: the value and output projections are all that is left of it."""
+    """One-to-one cross-attention: the value and output projections are all that is left of it.
 
-    def __init__(self, width: int):
+    Dropout of its weights, which are all 1, drops whole heads.
+    """
+
+    def __init__(self, config: DenoiserConfig):
         super().__init__()
-        self.value = nn.Linear(width, width)
-        self.to_out = nn.Linear(width, width)
+        self.heads, self.dropout = config.heads, config.attention_dropout
+        self.value = nn.Linear(config.width, config.width)
+        self.to_out = nn.Linear(config.width, config.width)
 
     def forward(self, audio: Tensor) -> Tensor:
-        return self.to_out(self.value(audio))
+        value = self.value(audio)
+        if self.training and self.dropout:
+            batch, time, width = value.shape
+            weights = F.dropout(value.new_ones(batch, time, self.heads, 1), self.dropout)
+            value = (value.view(batch, time, self.heads, -1) * weights).view(batch, time, width)
+        return self.to_out(value)
 
 
 class DecoderLayer(nn.Module):
@@ -128,7 +139,7 @@ class DecoderLayer(nn.Module):
         self.norm_first = config.norm_first
         self.gelu = config.activation == "gelu"
         self.self_attention = CausalSelfAttention(config)
-        self.audio = AudioLookup(config.width)
+        self.audio = AudioLookup(config)
         self.ffn_in = nn.Linear(config.width, config.ffn)
         self.ffn_out = nn.Linear(config.ffn, config.width)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(config.width) for _ in range(3))

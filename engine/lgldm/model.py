@@ -96,6 +96,7 @@ def released_config(dataset: str, motion_dim: int, overrides: Mapping[str, Mappi
     denoiser: dict[str, Any] = {
         "width": 1024 if wide else 512, "heads": facts.stage2_heads, "layers": 8, "ffn": 2048 if wide else 1024,
         "emotions": emotions, "identities": len(facts.identities), "norm_first": False, "activation": "relu", "dropout": 0.1,
+        "attention_dropout": 0.1,
         "bias_period": facts.bias_period, "position": facts.position, "latent_activation": dataset != "biwi",
         "identity_activation": dataset == "biwi",
     }  # fmt: skip

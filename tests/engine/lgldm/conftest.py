@@ -42,7 +42,7 @@ def config_of(dataset: str) -> ModelConfig:
     )  # fmt: skip
     denoiser = DenoiserConfig(
         latent_dim=16, audio_dim=audio.frame_dim, width=16, heads=4, layers=2, ffn=24, emotions=len(facts.emotions),
-        identities=len(facts.identities), norm_first=False, activation="relu", dropout=0.1,
+        identities=len(facts.identities), norm_first=False, activation="relu", dropout=0.1, attention_dropout=0.1,
         bias_period=facts.bias_period, position=facts.position, latent_activation=dataset != "biwi",
         identity_activation=dataset == "biwi",
     )  # fmt: skip

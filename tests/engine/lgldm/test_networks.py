@@ -88,6 +88,20 @@ def test_windowed_attention_in_blocks_is_the_masked_attention():
     assert torch.allclose(layer(x, None), layer.to_out(whole.transpose(1, 2).reshape(2, 19, 16)), atol=1e-5)
 
 
+def test_dropout_is_for_training_and_drops_whole_heads_of_the_audio():
+    model = random_denoiser(config_of("mead").denoiser)
+    lookup = model.layers[0].audio
+    audio = torch.randn(1, 200, 16)
+    lookup.train()
+    lookup.to_out = torch.nn.Identity()
+    with torch.no_grad():
+        ratio = (lookup(audio) / lookup.value(audio)).view(200, 4, 4)
+    assert torch.allclose(ratio, ratio[..., :1].expand_as(ratio), atol=1e-4)
+    dropped, kept = ratio.abs() < 1e-3, (ratio - 1 / 0.9).abs() < 1e-3
+    assert (dropped | kept).all() and 0.05 < dropped.float().mean() < 0.15
+    assert torch.equal(lookup.eval()(audio), lookup.value(audio))
+
+
 def test_slopes_of_any_number_of_heads():
     assert attention_slopes(4) == [0.25, 0.0625, 0.015625, 0.00390625]
     assert attention_slopes(8) == [2.0**-n for n in range(1, 9)]
