@@ -2,7 +2,7 @@
 
 All of the conditions become one `memory` that depends on neither the noise nor the timestep, so it is computed once per
 clip. Cross-attention sees only the aligned memory token; a softmax over one key is 1, so it is a linear map per token
-(`AudioLookup`) and its query and key weights do not exist here.
+(`MemoryLookup`) and its query and key weights do not exist here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..lgldm.audio_encoders import AudioEncoder, interpolate
-from ..lgldm.denoiser import AudioLookup
 from ..lgldm.vqvae import sinusoidal_table
 from .layers import SLOPE, EncoderLayer, SelfAttention, causal_alibi, squasher
 
@@ -61,14 +60,36 @@ class Film(nn.Module):
         return scale * x + shift
 
 
+class MemoryLookup(nn.Module):
+    """The aligned cross-attention: value and output projections are all that is left of it.
+
+    In training its dropout, of a weight that is 1, silences whole heads, as the reference's does.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.value = nn.Linear(width, width)
+        self.to_out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """(B, L, width) to (B, L, width), token by token."""
+        value = self.value(memory)
+        if self.training:
+            heads = value.unflatten(-1, (self.heads, -1))
+            value = (self.dropout(torch.ones_like(heads[..., :1])) * heads).flatten(-2)
+        return self.to_out(value)
+
+
 class DecoderLayer(nn.Module):
     """Post-norm self-attention, aligned memory and feed-forward, each followed by FiLM."""
 
     def __init__(self, config: DenoiserConfig):
         super().__init__()
         width = config.width
-        self.self_attn = SelfAttention(width, config.heads)
-        self.memory = AudioLookup(width)
+        self.self_attn = SelfAttention(width, config.heads, config.dropout)
+        self.memory = MemoryLookup(width, config.heads, config.dropout)
         self.linear1 = nn.Linear(width, config.decoder_ff)
         self.linear2 = nn.Linear(config.decoder_ff, width)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))

@@ -17,11 +17,12 @@ SLOPE = 0.2  # of the leaky ReLU
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention with an optional additive bias (H, T, T) or (T, T)."""
+    """Multi-head self-attention with an optional additive bias (H, T, T) or (T, T); dropout is of attention weights."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
         self.heads = heads
+        self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
@@ -33,7 +34,8 @@ class SelfAttention(nn.Module):
         stacked = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         q, k, v = stacked.view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mask = None if bias is None else bias.to(x)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.out_proj(mixed.transpose(1, 2).reshape(batch, time, width))
 
 
@@ -42,7 +44,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, ff: int, dropout: float):
         super().__init__()
-        self.self_attn = SelfAttention(width, heads)
+        self.self_attn = SelfAttention(width, heads, dropout)
         self.linear1 = nn.Linear(width, ff)
         self.linear2 = nn.Linear(ff, width)
         self.norm1 = nn.LayerNorm(width)

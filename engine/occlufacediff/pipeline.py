@@ -29,7 +29,7 @@ from .windows import WINDOW, cut
 
 STEPS = 100
 OVERLAP = 16  # frames
-BATCH = 8  # windows that the audio network hears at once
+BATCH = 8  # windows heard and looked at together: bounds memory
 Progress = Callable[[str, int, int], None]
 Memories = list[tuple[float, Tensor]]
 
@@ -79,29 +79,47 @@ def make_clip(landmarks: np.ndarray, visible: np.ndarray, samples: np.ndarray, d
     )
 
 
-def hear(model: OccluModel, audio: Tensor) -> Tensor:
-    """Windows of samples (W, T, 640) to audio states (W, T, audio_dim)."""
-    parts = [audio_states(model.audio, part.flatten(1), audio.shape[1]) for part in audio.split(BATCH)]
+def hear(model: OccluModel, audio: Tensor, done: Callable[[int, int], None] | None = None) -> Tensor:
+    """Windows of samples (W, T, 640) to audio states (W, T, audio_dim); `done(windows, all)` is told and may raise."""
+    heard: list[Tensor] = []
+    for part in audio.split(BATCH):
+        if done is not None:
+            done(BATCH * len(heard), len(audio))
+        heard.append(audio_states(model.audio, part.flatten(1), audio.shape[1]))
+    return torch.cat(heard)
+
+
+def look(model: OccluModel, clip: Clip, index: Tensor, sound: Tensor, hidden: bool = False) -> Tensor:
+    """The denoiser's memory (W, L, width) of windows whose frames are index (W, T); hidden: no landmark is seen."""
+    parts = []
+    for frames, heard in zip(index.split(BATCH), sound.split(BATCH), strict=True):
+        visible = clip.visible[frames]
+        visible = torch.zeros_like(visible) if hidden else visible
+        parts.append(model.denoiser.condition(clip.landmarks[frames], visible, heard))
     return torch.cat(parts)
 
 
-def memories(model: OccluModel, clip: Clip, frames: np.ndarray, guidance: Guidance | None = None) -> Memories:
+def memories(
+    model: OccluModel,
+    clip: Clip,
+    frames: np.ndarray,
+    guidance: Guidance | None = None,
+    done: Callable[[int, int], None] | None = None,
+) -> Memories:
     """What the denoiser remembers of every window (W, L, width), with its weight in the prediction.
 
-    frames: (W, T) source frame of every place of every window.
+    frames: (W, T) source frame of every place of every window. done: as in `hear`.
     """
     index = torch.from_numpy(frames).to(clip.audio.device)
-    landmarks, visible = clip.landmarks[index], clip.visible[index]
-    hidden = torch.zeros_like(visible)
-    sound = hear(model, clip.audio[index])
-    whole = model.denoiser.condition(landmarks, visible, sound)
+    sound = hear(model, clip.audio[index], done)
+    whole = look(model, clip, index, sound)
     if guidance is None:
         return [(1.0, whole)]
     silence = hear(model, torch.zeros_like(clip.audio[index[:1]])).expand(len(index), -1, -1)
     return [
-        (1.0 - guidance.everything - guidance.audio, model.denoiser.condition(landmarks, hidden, silence)),
+        (1.0 - guidance.everything - guidance.audio, look(model, clip, index, silence, hidden=True)),
         (guidance.everything, whole),
-        (guidance.audio, model.denoiser.condition(landmarks, hidden, sound)),
+        (guidance.audio, look(model, clip, index, sound, hidden=True)),
     ]
 
 
@@ -146,7 +164,6 @@ def generate(
         raise InputError(f"The number of steps must be between 1 and {len(model.schedule)}, not {steps}.")
     laps: dict[str, float] = {}
     started = time.perf_counter()
-    progress("features", 0, 1)
     overlapping = overlapping and len(clip) > WINDOW
     generator = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts from the same numbers
     channels = model.config.denoiser.latent_channels
@@ -154,15 +171,18 @@ def generate(
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, channels, generator=generator).to(model.device)
 
+    def heard(windows: int, total: int) -> None:
+        progress("features", windows, total)
+
     if overlapping:
         padded = _whole_latents(clip)
         latents = Windows(len(padded) // FACTOR, WINDOW // FACTOR, OVERLAP // FACTOR)
         frames = np.array([FACTOR * part.start + np.arange(WINDOW) for part in latents])
-        denoise = joined_predictor(model, memories(model, padded, frames, guidance), latents)
+        denoise = joined_predictor(model, memories(model, padded, frames, guidance, heard), latents)
         start = noise(1, latents.total)
     else:
         pieces = cut(len(clip))
-        denoise = predictor(model, memories(model, clip, pieces.frames, guidance))
+        denoise = predictor(model, memories(model, clip, pieces.frames, guidance, heard))
         start = noise(len(pieces.frames), WINDOW // FACTOR)
     laps["features"] = time.perf_counter() - started
 

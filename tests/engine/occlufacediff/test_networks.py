@@ -50,7 +50,7 @@ def test_flint_attends_to_other_frames_in_every_mode(flint, monkeypatch, mode):
 
 def test_attention_is_the_textbook_formula_with_the_bias_added():
     torch.manual_seed(0)
-    attention = layers.SelfAttention(16, 8).eval()
+    attention = layers.SelfAttention(16, 8, 0.0).eval()
     x = torch.randn(1, 11, 16)
     q, k, v = (x[0] @ attention.in_proj_weight.T + attention.in_proj_bias).split(16, dim=1)
     mixed = []
@@ -128,6 +128,18 @@ def test_each_latent_sees_its_own_memory_through_the_cross_attention(denoiser):
     changed[:, 2] += 1
     difference = (layer.look_up(changed, 4) - out).abs().amax(dim=(0, 2))
     assert (difference > 0).tolist() == [False, False, True, False]
+
+
+def test_in_training_the_aligned_attention_drops_whole_heads_and_nothing_else_is_lost():
+    torch.manual_seed(0)
+    layer = Denoiser(dataclasses.replace(CONFIG.denoiser, dropout=0.5)).decoder[0]
+    for linear in (layer.memory.value, layer.memory.to_out):
+        torch.nn.init.eye_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+    memory = torch.ones(4, 50, 12)
+    heads = layer.train().look_up(memory, 50).unflatten(-1, (4, 3))
+    assert set(heads.unique().tolist()) == {0.0, 2.0} and torch.equal(heads.amin(-1), heads.amax(-1))
+    assert torch.equal(layer.eval().look_up(memory, 50), memory)
 
 
 def test_film_has_no_one_plus_scale():

@@ -213,6 +213,15 @@ def test_bad_input_is_one_sentence_and_a_job_can_be_stopped(model):
         generate(model, make_clip(landmarks, visible, samples, CPU), 0, stop, steps=9)
 
 
+def test_windows_in_batches_are_the_windows_one_by_one(model, monkeypatch):
+    whole = run(model, 300)
+    monkeypatch.setattr(pipeline, "BATCH", 2)
+    seen: list[tuple[str, int, int]] = []
+    few = generate(model, make_clip(*inputs(300), CPU), 0, lambda *s: seen.append(s), steps=6)
+    assert np.allclose(whole.expression, few.expression, atol=1e-4)
+    assert [s[1] for s in seen if s[0] == "features"] == [0, 2, 4]
+
+
 def test_progress_is_told_and_the_motion_file_reads_back(model, tmp_path):
     seen: list[tuple[str, int, int]] = []
     clip: Clip = make_clip(*inputs(70), CPU)
