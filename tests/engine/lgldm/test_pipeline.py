@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,3 +183,18 @@ def test_token_counts_of_the_published_networks():
     assert {s: token_count(s * RATE, kernels) for s in counts} == counts
     assert audio_encoders.receptive_field(kernels) == audio_encoders.MIN_SAMPLES == 400
     assert [token_count(n, kernels) for n in (399, 400)] == [0, 1]
+
+
+def test_the_demo_leaves_a_motion_and_a_film(folders, tmp_path, monkeypatch, capsys):
+    path = Path(__file__).parents[3] / "scripts" / "demo_lgldm.py"
+    spec = importlib.util.spec_from_file_location("demo_lgldm", path)
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    soundfile.write(tmp_path / "speech.wav", speech(0.5), RATE)
+    common = ["demo", "--audio", str(tmp_path / "speech.wav"), "--steps", "2", "--device", "cpu", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", [*common, "--model", str(folders["vocaset"])])
+    assert demo.main() == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["film.mp4", "motion.npz"]
+    monkeypatch.setattr("sys.argv", [*common, "--model", str(folders["vocaset"]), "--emotion", "happy"])
+    assert demo.main() != 0
+    assert "has none" in capsys.readouterr().err
