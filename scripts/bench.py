@@ -1,6 +1,6 @@
 """Speed and memory: seconds per stage for clips of 4, 10 and 60 s, the engine's start, and the bake, in one table.
 
-    .venv/bin/python scripts/bench.py [--json OUT.json] [--runs 3] [--device auto] [--no-bake]
+    .venv/bin/python scripts/bench.py [--json OUT.json] [--runs 3] [--device auto] [--no-bake] [--lgldm]
 
 Every figure is the median of `--runs` warm runs; the clips are the demo's speech, repeated. Peak memory is that of a
 fresh process that animates one clip. The bulk bake is measured against `keyframe_insert` in the same Blender.
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--no-bake", action="store_true", help="leave out what needs bpy")
+    parser.add_argument("--lgldm", action="store_true", help="also the published system's full-size architecture (4 GB, minutes)")
     parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)  # the fresh process of `peak_memory`
     arguments = parser.parse_args()
     if arguments.memory_of:
@@ -60,6 +61,8 @@ def main() -> int:
             f"bake of {bake['frames']} frames x {bake['channels']} channels: {bake['bulk_seconds']:.3f} s in bulk,"
             f" {bake['keyframe_insert_seconds']:.1f} s by keyframe_insert, {bake['times_faster']:.0f} times faster"
         )
+    if arguments.lgldm:
+        figures["lgldm"] = bench_lgldm(arguments.device)
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": machine, **figures}, indent=1) + "\n", encoding="utf-8")
     return 0
@@ -159,6 +162,15 @@ def bench_bake() -> dict[str, Any]:
     command = [sys.executable, str(ROOT / "scripts" / "bench_bake.py")]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     return json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+
+
+def bench_lgldm(device: str) -> dict[str, Any]:
+    """`bench_lgldm.py`'s figures for 4 s of MEAD; it prints its own table."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "lgldm.json"
+        command = [sys.executable, str(ROOT / "scripts" / "bench_lgldm.py"), "--device", device, "--json", str(out)]
+        subprocess.run(command, check=True)
+        return json.loads(out.read_text(encoding="utf-8"))
 
 
 def print_clips(clips: list[dict[str, float]]) -> None:
