@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from .landmarks import CROP, crop_pixels
+from .landmarks import CROP, crop_pixels, mean_face
 from .regions import (
     FACE_CENTRE,
     LEFT_EYE_BROW,
@@ -27,6 +27,7 @@ TestType = Literal[
     "downsample_frames", "random",
 ]  # fmt: skip
 Phase = Literal["visual", "audio"]
+NamedPart = Literal["none", "mouth", "upper", "left", "right", "audio_only"]
 TRAINING_SPAN, TEST_SPAN = 30, 40  # frames: the shortest an occlusion lasts
 LAST = ("all", "eye", "left", "right")  # after one of these no further region is tried
 # Chance that everything is hidden, that half of the frames are, and, region by region, that it is hidden for a while.
@@ -185,6 +186,28 @@ def _hidden_rectangle(pixels: np.ndarray, kind: str, draws: Draws) -> tuple[slic
     half = ((high - low) / 2 * scale).astype(np.int64)
     first, last = np.maximum(centre - half, 0), np.maximum(centre + half, 0)
     return slice(int(first[1]), int(last[1])), slice(int(first[0]), int(last[0]))
+
+
+def named_visibility(kind: NamedPart) -> np.ndarray:
+    """(478,) bool: which points stay visible when a part of the face is hidden by its name for a whole clip.
+
+    The choice is made on the mean face, not on the points found, so that no hidden point decides what is hidden. mouth: a
+    box 1.2 times the lips', as the test type's on average; upper: all above the lowest point of the eyes; left, right:
+    sides of the picture. The ten points of the irises go with the middle of their eye.
+    """
+    face = mean_face()[:, :2]
+    eyes = [face[RIGHT_EYE_BROW].mean(axis=0), face[LEFT_EYE_BROW].mean(axis=0)]
+    face = np.concatenate([face, np.repeat(eyes, 5, axis=0)])
+    if kind == "none":
+        return np.ones(len(face), bool)
+    if kind == "audio_only":
+        return np.zeros(len(face), bool)
+    if kind == "upper":
+        return face[:, 1] < face[np.concatenate([LEFT_EYE_BROW, RIGHT_EYE_BROW]), 1].min()
+    if kind in ("left", "right"):  # the subject's left, +x, is the picture's right
+        return face[:, 0] > 0 if kind == "left" else face[:, 0] < 0
+    low, high = face[MOUTH].min(axis=0), face[MOUTH].max(axis=0)
+    return (np.abs(face - (low + high) / 2) > 0.6 * (high - low)).any(axis=1)
 
 
 def visible_in_crop(landmarks: np.ndarray, mask: np.ndarray) -> np.ndarray:
