@@ -183,8 +183,14 @@ def _plain(
 
 
 def _mixed(scene: bpy.types.Scene, strip: bpy.types.Strip, folder: Path) -> tuple[np.ndarray, int, Timing]:
-    """As `_plain`, for every other strip: what Blender itself makes of it."""
+    """As `_plain`, for every other strip: what Blender itself makes of it.
+
+    Where the speed changes on the way the first frame is left out: Blender 4.5 (seen in 4.5.15) now and then reads a
+    speed of nearly 0 there that it never wrote, divides by it, and is gone.
+    """
     first, after_last = audible_span(strip)
+    if len(getattr(strip, "retiming_keys", ())) > 2:
+        first += 1
     return mixdown(scene, strip, first, after_last, folder), MIXDOWN_RATE, Timing(float(first), fps_of(scene))
 
 
