@@ -30,10 +30,17 @@ def chain_input(path: Path) -> list[Row]:
     """The sound file's samples, normalised."""
     arrays = Arrays(path)
     check = Comparison(arrays)
-    sound = next(path.parent.glob("*.wav"))
+    sound = _only(path.parent, "*.wav")
     check.close("input_values", normalise(load_audio(sound)), 1e-6)
     arrays["template"]  # used by the chains
     return check.finish()
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise FileNotFoundError(f"there is no {pattern} beside the case")
+    return found[0]
 
 
 class Chain:
@@ -41,7 +48,7 @@ class Chain:
 
     def __init__(self, path: Path, dataset: str):
         folder = path.parent
-        config = json.loads(next(folder.glob("*chain_config.json")).read_text(encoding="utf-8"))[dataset]
+        config = json.loads(_only(folder, "*chain_config.json").read_text(encoding="utf-8"))[dataset]
         heads = Heads(config["stage1"]["heads"], config["stage2"]["heads"], config["audio_encoder"]["num_attention_heads"])
         with tempfile.TemporaryDirectory() as scratch:
             made = convert(dataset, folder / config["stage1_file"], folder / config["stage2_file"], heads)
@@ -49,7 +56,7 @@ class Chain:
             self.model: LgldmModel = load_model(Path(scratch) / dataset, torch.device("cpu"))
         self.arrays = Arrays(path)
         self.check = Comparison(self.arrays)
-        inputs = Arrays(next(folder.glob("*chain_input.npz")))
+        inputs = Arrays(_only(folder, "*chain_input.npz"))
         self.samples = inputs.tensor("input_values")[None]
         self.template = inputs.tensor("template")[:, None]
         self.seen: dict[int, Tensor] = {}
