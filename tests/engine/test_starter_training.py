@@ -1,6 +1,9 @@
 """A smoke-size training from a tiny corpus: every stage runs, resumes, and the result animates."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,8 +75,11 @@ def test_examples_depend_on_seed_and_index_alone(corpus):
 
 
 def test_smoke_training_makes_a_model_that_animates(corpus, tmp_path):
-    lines = []
-    train(corpus, tmp_path / "work", tmp_path / "model", Plan.smoke(), lines.append)
+    """`scripts/train_starter.py`, which makes the committed weights, at its smallest size."""
+    script = Path(__file__).resolve().parents[2] / "scripts" / "train_starter.py"
+    folders = ["--work", tmp_path / "work", "--corpus", corpus, "--assets", tmp_path / "model"]
+    done = subprocess.run([sys.executable, script, "--size", "smoke", *folders], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
     assert config["name"] == "starter" and len(config["emotions"]) == 7
     assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["config.json", "starter.safetensors"]
@@ -81,7 +87,7 @@ def test_smoke_training_makes_a_model_that_animates(corpus, tmp_path):
     motion = animate(tmp_path / "a.wav", AnimateOptions({"happy": 1.0}), model=str(tmp_path / "model"))
     assert motion.frames == 25 and np.isfinite(motion.weights).all()
     before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*.pt")}
-    train(corpus, tmp_path / "work", tmp_path / "model", Plan.smoke(), lines.append)  # nothing left to do
+    train(corpus, tmp_path / "work", tmp_path / "model", Plan.smoke(), print)  # nothing left to do
     assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*.pt")}
 
 
