@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,14 +113,13 @@ class FaceMotion:
             "meta": np.array(json.dumps(self.meta, ensure_ascii=False)),
         }
         arrays.update({n: getattr(self, n) for n in OPTIONAL_ARRAYS if getattr(self, n) is not None})
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".motion-", suffix=".part")
+        partial = path.parent / f".motion-{secrets.token_hex(8)}.part"  # mkstemp's would be readable by its owner alone
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with open(partial, "xb") as stream:
                 np.savez(stream, **arrays)
             os.replace(partial, path)
         except BaseException:
-            if os.path.exists(partial):
-                os.unlink(partial)
+            partial.unlink(missing_ok=True)
             raise
 
     @classmethod
