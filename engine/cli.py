@@ -25,6 +25,7 @@ PROGRAM = "python -m engine"
 # for, so that no command waits for another's imports.
 MODULE_COMMANDS = {
     "report": (".report", "measure lip-sync against recordings of real people"),
+    "track": (".track", "make a motion file from a video of an actor"),
     "convert": (".convert", "turn released checkpoints into a model folder"),
     "prepare": (".prepare", "prepare a downloaded dataset for training"),
     "train": (".train", "train a published system on your data"),

@@ -70,26 +70,25 @@ def follow(frames: Iterable[VideoFrame], detector: Detector, done: Callable[[flo
 @contextlib.contextmanager
 def face_mesh() -> Iterator[Detector]:
     """MediaPipe FaceMesh, every frame by itself, on (H, W, 3) uint8 RGB. Raises InputError where it is not installed."""
-    try:
-        with _quiet():
+    with _native_output_silenced():
+        try:
             import mediapipe
 
             mesh = mediapipe.solutions.face_mesh.FaceMesh(
                 static_image_mode=True, refine_landmarks=True, max_num_faces=FACES, min_detection_confidence=CONFIDENCE
             )
-    except (ImportError, AttributeError) as error:
-        raise InputError("Following a face needs the package mediapipe 0.10.21, which is not installed.") from error
+        except (ImportError, AttributeError) as error:
+            raise InputError("Following a face needs the package mediapipe 0.10.21, which is not installed.") from error
 
-    def detect(image: np.ndarray) -> list[np.ndarray]:
-        height, width = image.shape[:2]
-        with _quiet():
+        def detect(image: np.ndarray) -> list[np.ndarray]:
+            height, width = image.shape[:2]
             found = mesh.process(image).multi_face_landmarks or []
-        return [np.array([(p.x * width, p.y * height) for p in face.landmark]) for face in found]
+            return [np.array([(p.x * width, p.y * height) for p in face.landmark]) for face in found]
 
-    try:
-        yield detect
-    finally:
-        mesh.close()
+        try:
+            yield detect
+        finally:
+            mesh.close()
 
 
 def _choose(candidates: list[np.ndarray], last: np.ndarray | None) -> np.ndarray | None:
@@ -101,13 +100,14 @@ def _choose(candidates: list[np.ndarray], last: np.ndarray | None) -> np.ndarray
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """MediaPipe's native code reports to the error stream what no user asked for."""
+def _native_output_silenced() -> Iterator[None]:
+    """MediaPipe's threads report to the error stream, whenever they like, what no user asked for; Python's own text still
+    gets there."""
     kept = os.dup(2)
     try:
-        with open(os.devnull, "wb") as nowhere:
+        with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(kept), "w") as ours, contextlib.redirect_stderr(ours):
             os.dup2(nowhere.fileno(), 2)
-        yield
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

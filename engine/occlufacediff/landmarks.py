@@ -18,6 +18,7 @@ LANDMARKS = 468
 # Fewer visible points, or points closer together on the mean face, cannot tell where the rest of the face is.
 FEW = 30
 CLOSE = 25.0  # mm
+LONG_GAP = 0.2  # s
 MEAN_FACE = Path(__file__).resolve().parent.parent / "assets" / "starter_head" / "mean_face.csv"
 
 
@@ -125,12 +126,13 @@ def prepare(
     """A video's detections to what the denoiser takes: (M, 468, 2) float32 and (M, 468) bool at 25 frames per second.
 
     points (N, P >= 468, 2) px, at ascending `times` (N,) s, whatever the video's rate; detected (N,) bool; visible (N, P).
-    Raises ValueError when no frame was detected.
+    Short gaps in the detection are interpolated as in the reference; further than LONG_GAP from any detection nothing is
+    visible, so that a face that left the picture is not made up. Raises ValueError when no frame was detected.
     """
     known, wanted = times[detected], frame_times(seconds)
-    return normalised_visible(
-        at_times(points[detected], known, wanted), visible_at_times(visible[detected], known, wanted)
-    )
+    shown = visible_at_times(visible[detected], known, wanted)
+    shown &= (np.abs(wanted[:, None] - known[None]).min(axis=1) <= LONG_GAP)[:, None]
+    return normalised_visible(at_times(points[detected], known, wanted), shown)
 
 
 def warp(image: np.ndarray, crop: Crop, pixels: np.ndarray | None = None) -> np.ndarray:

@@ -144,6 +144,12 @@ def joined_predictor(model: OccluModel, remembered: Memories, windows: Windows) 
     return whole
 
 
+def check_steps(model: OccluModel, steps: int) -> None:
+    """Raise InputError for a number of steps that the model's schedule does not have."""
+    if not 1 <= steps <= len(model.schedule):
+        raise InputError(f"The number of steps must be between 1 and {len(model.schedule)}, not {steps}.")
+
+
 @torch.inference_mode()
 def generate(
     model: OccluModel,
@@ -160,8 +166,7 @@ def generate(
     overlapping: False cuts the clip as the reference does, with seams at the windows' ends. The same input, seed and device
     give identical motion. Raises InputError; `progress(stage, step, total)` may raise to stop.
     """
-    if not 1 <= steps <= len(model.schedule):
-        raise InputError(f"The number of steps must be between 1 and {len(model.schedule)}, not {steps}.")
+    check_steps(model, steps)
     laps: dict[str, float] = {}
     started = time.perf_counter()
     overlapping = overlapping and len(clip) > WINDOW

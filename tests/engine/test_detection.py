@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_face_mesh_finds_a_person_and_not_a_wall(capfd):
     clip = sorted(HUMAN.glob("*.mpg"))[0]
     picture = next(iter(read_frames(clip)))
     with face_mesh() as detector:
-        found = follow([picture], detector)
+        found = follow([picture], detector, lambda time: print("told", file=sys.stderr))
         assert not detector(np.full((120, 160, 3), 90, np.uint8))
     assert found.detected.all() and found.faces[0] == 1
     points = found.points[0]
@@ -79,4 +80,4 @@ def test_face_mesh_finds_a_person_and_not_a_wall(capfd):
     assert (points > 0).all() and (points < [width, height]).all()
     # Eyes above the nose above the mouth above the chin; the subject's left eye to the right in the picture.
     assert points[33, 1] < points[1, 1] < points[13, 1] < points[152, 1] and points[33, 0] < points[263, 0]
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "told\n"

@@ -106,6 +106,15 @@ def test_hidden_points_have_no_influence_to_the_last_bit():
     assert before[0][before[1]].std() > 0.1 and not before[1].all()
 
 
+def test_a_short_gap_is_bridged_and_a_long_one_shows_nothing():
+    points, times = moving(75), np.arange(75) / 25
+    detected = np.ones(75, bool)
+    detected[10:14] = detected[30:60] = False
+    landmarks, visible = prepare(points, times, detected, np.ones(points.shape[:2], bool), 3.0)
+    assert visible.all(axis=1)[:34].all() and not visible[36:54].any() and visible[56:].all()
+    assert np.abs(landmarks[12] - landmarks[9]).max() < 0.2 and (landmarks[40] == 0).all()
+
+
 def test_too_few_points_take_their_crop_from_other_frames_or_count_as_hidden():
     points = moving(10)
     visible = np.ones(points.shape[:2], bool)

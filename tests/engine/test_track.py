@@ -1,0 +1,134 @@
+"""From a video to a motion file with a small model: occlusion, sound, time, and bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from engine.errors import Cancelled, InputError
+from engine.motion import FaceMotion
+from engine.occlufacediff.model import save_model
+from engine.track import TrackOptions, track
+
+from .occlufacediff.conftest import CONFIG, tensors_of
+from .occlufacediff.test_landmarks import face
+from .occlufacediff.test_occlusion import picture
+from .test_video import clicks, video
+
+ROOT = Path(__file__).resolve().parents[2]
+MOUTH_POINTS = [0, 13, 14, 17, 61, 291]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_model(folder, CONFIG, tensors_of())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    """2 s at 30 frames per second; the picture is grey, the face comes from `actor`."""
+    return video(tmp_path_factory.mktemp("film") / "film.mkv", [i / 30 for i in range(60)], clicks(2.0, 0.7))
+
+
+def actor(moved: float = 0.0):
+    """A detector of a face in the middle of the 64 x 48 frame, whose mouth is `moved` px down."""
+    counter = iter(range(10_000))
+
+    def detect(image: np.ndarray) -> list[np.ndarray]:
+        points = face(0.2 * np.sin(next(counter) / 7), 0.2, 32, 22)
+        points[MOUTH_POINTS] += [0, moved]
+        return [points]
+
+    return detect
+
+
+def run(film: Path, model: Path, moved: float = 0.0, **options) -> FaceMotion:
+    return track(film, TrackOptions(**{"steps": 4, "device": "cpu", **options}), model, detector=actor(moved))
+
+
+def test_a_video_gives_25_frames_per_second_of_expression_and_jaw(film, model):
+    motion = run(film, model)
+    assert motion.frames == 50 and motion.fps == 25 and motion.expression.shape == (50, 100)
+    assert motion.meta["visible_share"] == 1 and motion.meta["audio"] == "the video's own"
+    assert {"load", "detect", "audio", "features", "sampling", "decode"} <= set(motion.meta["seconds"])
+    assert np.array_equal(motion.expression, run(film, model).expression)
+
+
+@pytest.mark.parametrize("kind", ["mouth", "mask", "folder"])
+def test_what_is_hidden_by_name_or_mask_has_no_influence(film, model, tmp_path, kind):
+    if kind == "mouth":
+        occlusion = "mouth"
+    else:
+        pixels = np.zeros((96, 128, 3), np.uint8)
+        pixels[56:] = 255  # below y = 28 of the 48 rows
+        (tmp_path / "masks").mkdir()
+        for i in range(60 if kind == "folder" else 1):
+            picture(tmp_path / "masks" / f"{i}.png", pixels)
+        occlusion = str(tmp_path / "masks" if kind == "folder" else tmp_path / "masks" / "0.png")
+    hidden = run(film, model, occlusion=occlusion)
+    assert 0.4 < hidden.meta["visible_share"] < 0.95
+    assert np.array_equal(hidden.expression, run(film, model, 2.0, occlusion=occlusion).expression)
+    assert not np.array_equal(run(film, model).expression, run(film, model, 2.0).expression)
+
+
+def test_by_sound_alone_nobody_looks_and_without_sound_nobody_listens(film, model, tmp_path):
+    def blind(image: np.ndarray) -> list[np.ndarray]:
+        raise AssertionError("nobody should look")
+
+    options = TrackOptions("audio_only", steps=4, device="cpu")
+    assert track(film, options, model, detector=blind).meta["visible_share"] == 0
+    mute = video(tmp_path / "mute.mkv", [i / 25 for i in range(25)])
+    assert run(mute, model).meta["audio"] == "none"
+    with pytest.raises(InputError, match="has no sound"):
+        track(mute, options, model)
+    soundfile.write(tmp_path / "other.wav", clicks(1.0, 0.2), 48_000)
+    with_sound = run(mute, model, audio=tmp_path / "other.wav")
+    assert with_sound.meta["audio"] == "other.wav"
+    assert not np.array_equal(with_sound.expression, run(mute, model).expression)
+
+
+def test_a_face_outside_the_frame_is_hidden_there(film, model):
+    half = track(film, TrackOptions(steps=4, device="cpu"), model, detector=lambda image: [face(0, 0.2, 0, 22)])
+    assert 0.3 < half.meta["visible_share"] < 0.7
+
+
+def test_a_single_frame_is_a_motion(model, tmp_path):
+    assert run(video(tmp_path / "one.mkv", [0.0]), model).frames == 1
+
+
+def test_bad_input_is_one_sentence_and_tracking_can_be_stopped(film, model, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"kind": "lgldm"}')
+    for call in (
+        lambda: run(film, model, occlusion="nose"),
+        lambda: run(film, model, steps=0),
+        lambda: run(film, tmp_path / "absent"),
+        lambda: run(film, tmp_path / "other"),
+        lambda: run(tmp_path / "absent.mp4", model),
+        lambda: run(film, model, device="toaster"),
+        lambda: track(film, TrackOptions(steps=4, device="cpu"), model, detector=lambda image: []),
+    ):
+        with pytest.raises(InputError, match=r"^[A-Z'].*\.$"):
+            call()
+    with pytest.raises(Cancelled):
+        track(film, TrackOptions(device="cpu"), model, cancelled=lambda: True, detector=actor())
+
+
+def test_the_command_writes_a_whole_file_or_none(film, model, tmp_path):
+    out = tmp_path / "motion.npz"
+    arguments = ["track", film, "--model", model, "--steps", 3, "--device", "cpu", "--out", out]
+    command = [sys.executable, "-m", "engine", *map(str, arguments)]
+    failed = subprocess.run([*command, "--occlusion", "nose"], cwd=ROOT, capture_output=True, text=True)
+    assert failed.returncode != 0 and len(failed.stderr.strip().splitlines()) == 1 and not list(tmp_path.iterdir())
+    done = subprocess.run([*command, "--occlusion", "audio_only"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert FaceMotion.load(out).frames == 50
+    assert torch.isfinite(torch.from_numpy(FaceMotion.load(out).jaw_pose)).all()
