@@ -14,9 +14,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-AIM = (0.0, 0.0, -0.045)  # m from the point between the eyes; a little above the mouth
+AIM = (0.0, 0.0, -0.035)  # m from the point between the eyes; a little above the mouth
 CAMERA = (0.16, -0.92, -0.02)
-LENS = 100.0  # mm; the head and a little air fill the frame
+LENS = 116.0  # mm; the head and a little air fill the frame
 LIGHTS = (
     # name, place (m from the eyes), watts, width (m), colour
     ("Key", (0.55, -0.75, 0.45), 17.0, 0.45, (1.0, 0.93, 0.86)),
