@@ -16,6 +16,7 @@ from .strips import Timing
 
 TAKE_PROPERTY = "facediff_take"  # on the action: what the take was made from
 LINEAR = 1  # the number of 'LINEAR' among a key's interpolations, which foreach_set wants
+BONES = (*heads.JOINTS, "jaw")  # those that a motion turns; the starter head's jaw is a shape key and no bone
 REGIONS = (
     ("brow", "Brows"),
     ("eye", "Eyes"),
@@ -24,6 +25,8 @@ REGIONS = (
     ("jaw", "Jaw"),
     ("mouth", "Mouth"),
     ("tongue", "Mouth"),
+    ("expression", "Expression"),
+    ("vertices", "Vertices"),
 )
 
 
@@ -38,6 +41,7 @@ class Take:
     action: bpy.types.Action
     frame_start: int
     frame_end: int
+    note: str = ""  # a sentence on how exact it is, where it is not exact
 
 
 def region_of(channel: str) -> str:
@@ -46,21 +50,29 @@ def region_of(channel: str) -> str:
 
 
 def bake(
-    head: bpy.types.Object, motion: FaceMotion, timing: Timing, label: str = "take", facts: dict[str, Any] | None = None
+    head: bpy.types.Object,
+    motion: FaceMotion,
+    timing: Timing,
+    label: str = "take",
+    facts: dict[str, Any] | None = None,
+    still: tuple[str, ...] = (),
 ) -> Take:
     """Write the motion as a new action on the head's shape keys and its rig's bones, and make it the current take.
 
     timing: which frame of the head's scene shows which second. facts: kept on the action (numbers, strings).
-    Weights are clamped to [0, 1]; keys stand on whole frames and are LINEAR. The actions used before stay in the file.
+    still: keys that the take holds at 0, with one keyframe each.
+    Weights are clamped to the keys' sliders; keys stand on whole frames and are LINEAR. The actions used before stay in
+    the file.
     Raises BakeError before anything is changed.
     """
     keys, bones = _targets(head, motion)
     positions = timing.frame(np.arange(motion.frames) / motion.fps)
     frames, weights, rotations = to_scene(motion, positions)
-    weights = np.clip(weights, 0.0, 1.0)
+    ranges = [_slider(keys, channel) for channel in motion.channels]
+    weights = np.clip(weights, *np.array(ranges).T) if ranges else weights
     action = bpy.data.actions.new(f"FaceDiff {label}")
     try:
-        slots = [_write_keys(action, keys, motion.channels, frames, weights)]
+        slots = [_write_keys(action, keys, motion.channels, frames, weights, still)]
         owners: list[bpy.types.ID] = [keys]
         if bones:
             slots.append(_write_bones(action, bones, motion.rotation_names, frames, rotations))
@@ -117,12 +129,12 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
 
 def _targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key, list[bpy.types.PoseBone]]:
     keys = head.data.shape_keys
-    if keys is None or not set(motion.channels) & set(keys.key_blocks.keys()):
+    if keys is None or (motion.channels and not set(motion.channels) & set(keys.key_blocks.keys())):
         raise BakeError(f"'{head.name}' has none of the shape keys that the motion moves, such as 'jawOpen'.")
     if motion.frames == 0:
         raise BakeError("The motion has no frames.")
     rig = heads.rig_of(head)
-    bones = [rig.pose.bones[n] for n in motion.rotation_names if n in heads.JOINTS and n in rig.pose.bones] if rig else []
+    bones = [rig.pose.bones[n] for n in motion.rotation_names if n in BONES and n in rig.pose.bones] if rig else []
     for owner in (keys, *{bone.id_data for bone in bones}):
         if not owner.is_editable:
             raise BakeError(f"'{owner.name}' is linked from another file and cannot be animated here.")
@@ -134,17 +146,29 @@ def _targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key,
     return keys, bones
 
 
+def _slider(keys: bpy.types.Key, name: str) -> tuple[float, float]:
+    block = keys.key_blocks.get(name)
+    return (0.0, 1.0) if block is None else (block.slider_min, block.slider_max)
+
+
 def _key_path(name: str) -> str:
     return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
 
 
 def _write_keys(
-    action: bpy.types.Action, keys: bpy.types.Key, channels: tuple[str, ...], frames: np.ndarray, weights: np.ndarray
+    action: bpy.types.Action,
+    keys: bpy.types.Key,
+    channels: tuple[str, ...],
+    frames: np.ndarray,
+    weights: np.ndarray,
+    still: tuple[str, ...],
 ) -> bpy.types.ActionSlot:
     slot, bag = compat.new_curves(action, keys)
     for k, channel in enumerate(channels):
         if channel in keys.key_blocks:
             _write_curve(bag, _key_path(channel), 0, region_of(channel), frames, weights[:, k])
+    for name in still:
+        _write_curve(bag, _key_path(name), 0, "Still", frames[:1], np.zeros(1))
     return slot
 
 

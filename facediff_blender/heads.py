@@ -7,6 +7,8 @@ a rotation of a `FaceMotion` is, unchanged, the rotation of the pose bone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import bpy
 import numpy as np
 
@@ -20,6 +22,7 @@ COLOR_ATTRIBUTE = "Color"
 JOINTS = ("head", *EYES)  # the bones that a FaceMotion turns
 EULER_ORDER = "ZXY"  # turn, then nod, then tilt: each reads on a curve of its own, and nothing locks before 90 degrees of nod
 BONE_LENGTH = {"neck": 0.06, "head": 0.12, "left_eye": 0.03, "right_eye": 0.03}  # m
+SHORT_BONE = 0.03  # m
 
 
 def to_blender(points: np.ndarray) -> np.ndarray:
@@ -56,18 +59,29 @@ def add_head(model: HeadModel, scene: bpy.types.Scene, location: tuple[float, fl
     location: world position (m) of the point midway between the eyeballs. Takes a fraction of a second.
     """
     name = f"FaceDiff {model.name.replace('_', ' ').title()}"
-    mesh = _mesh(model, name)
-    head = bpy.data.objects.new(name, mesh)
-    head[HEAD_PROPERTY] = model.name
+    head = link_head(model, scene, name, location)
     head[SOURCE_PROPERTY] = f"made by FaceDiff from its own model '{model.name}'"
+    add_shape_keys(head, model.blendshape_names, to_blender(model.blendshapes))
+    parents = (("neck", None), ("head", "neck"), ("left_eye", "head"), ("right_eye", "head"))
+    add_bones(rig_of(head), scene, [(joint, parent, model.joints[joint]) for joint, parent in parents])
+    turned = model.skin["head"]
+    eyes = {eye: model.skin[eye] * turned for eye in EYES}
+    # Such that the armature does what `pose_vertices` does: eyes first, then all above the neck.
+    add_groups(head, {"neck": 1.0 - turned, "head": turned - sum(eyes.values()), **eyes})
+    return head
+
+
+def link_head(
+    model: HeadModel, scene: bpy.types.Scene, name: str, location: tuple[float, float, float]
+) -> bpy.types.Object:
+    """The model's mesh as an object in the scene's "FaceDiff" collection, under a rig that has no bones yet."""
+    head = bpy.data.objects.new(name, _mesh(model, name))
+    head[HEAD_PROPERTY] = model.name
     rig = bpy.data.objects.new(f"{name} Rig", bpy.data.armatures.new(f"{name} Rig"))
     rig.location = location
     collection = _collection(scene)
     collection.objects.link(rig)
     collection.objects.link(head)
-    _shape_keys(head, model)
-    _bones(rig, model, scene)
-    _skin(head, model)
     head.parent = rig
     modifier = head.modifiers.new("Rig", "ARMATURE")
     modifier.object = rig
@@ -125,18 +139,38 @@ def _material(spec: MaterialSpec, painted: bool) -> bpy.types.Material:
     return material
 
 
-def _shape_keys(head: bpy.types.Object, model: HeadModel) -> None:
-    rest = to_blender(model.vertices)
-    head.shape_key_add(name="Basis", from_mix=False)
-    for name, delta in zip(model.blendshape_names, to_blender(model.blendshapes)):
+def add_shape_keys(
+    head: bpy.types.Object, names: Sequence[str], deltas: np.ndarray, lowest: float = 0.0
+) -> list[bpy.types.ShapeKey]:
+    """A key per name, after the Basis, with sliders from `lowest` to 1. deltas: (K, V, 3) m in the mesh's axes."""
+    if head.data.shape_keys is None:
+        head.shape_key_add(name="Basis", from_mix=False)
+    rest = rest_of(head)
+    made = []
+    for name, delta in zip(names, deltas):
         key = head.shape_key_add(name=name, from_mix=False)
-        key.slider_min, key.slider_max, key.value = 0.0, 1.0, 0.0  # from 5.0 a new key comes with the value 1
-        key.points.foreach_set("co", (rest + delta).ravel())
+        key.slider_min, key.slider_max, key.value = lowest, 1.0, 0.0  # from 5.0 a new key comes with the value 1
+        key.points.foreach_set("co", np.ascontiguousarray(rest + delta, np.float32).ravel())
+        made.append(key)
     head.active_shape_key_index = 0
+    return made
 
 
-def _bones(rig: bpy.types.Object, model: HeadModel, scene: bpy.types.Scene) -> None:
-    """Upright bones whose local axes are the model's: local Y up, local Z forward (Blender's -Y), local X to the left."""
+def rest_of(obj: bpy.types.Object) -> np.ndarray:
+    """(V, 3) float32: the mesh's vertices at rest, in its own axes."""
+    rest = np.empty(len(obj.data.vertices) * 3, np.float32)
+    keys = obj.data.shape_keys
+    (keys.reference_key.points if keys is not None else obj.data.vertices).foreach_get("co", rest)
+    return rest.reshape(-1, 3)
+
+
+def add_bones(
+    rig: bpy.types.Object, scene: bpy.types.Scene, joints: Sequence[tuple[str, str | None, np.ndarray]]
+) -> None:
+    """Upright bones whose local axes are the model's: local Y up, local Z forward (Blender's -Y), local X to the left.
+
+    joints: name, parent's name, place (3,) in the model's axes; parents first.
+    """
     armature = rig.data
     armature.display_type = "STICK"
     layer = scene.view_layers[0]
@@ -144,10 +178,10 @@ def _bones(rig: bpy.types.Object, model: HeadModel, scene: bpy.types.Scene) -> N
         before = layer.objects.active
         layer.objects.active = rig
         bpy.ops.object.mode_set(mode="EDIT")
-        for joint, parent in (("neck", None), ("head", "neck"), ("left_eye", "head"), ("right_eye", "head")):
+        for joint, parent, place in joints:
             bone = armature.edit_bones.new(joint)
-            bone.head = to_blender(model.joints[joint])
-            bone.tail = bone.head + type(bone.head)((0.0, 0.0, BONE_LENGTH[joint]))
+            bone.head = to_blender(place)
+            bone.tail = bone.head + type(bone.head)((0.0, 0.0, BONE_LENGTH.get(joint, SHORT_BONE)))
             bone.align_roll((0.0, -1.0, 0.0))
             bone.parent = armature.edit_bones[parent] if parent else None
         bpy.ops.object.mode_set(mode="OBJECT")
@@ -157,11 +191,8 @@ def _bones(rig: bpy.types.Object, model: HeadModel, scene: bpy.types.Scene) -> N
         bone.lock_location = bone.lock_scale = (True, True, True)
 
 
-def _skin(head: bpy.types.Object, model: HeadModel) -> None:
-    """Vertex groups such that the armature does what `pose_vertices` does: eyes first, then all above the neck."""
-    turned = model.skin["head"]
-    eyes = {eye: model.skin[eye] * turned for eye in EYES}
-    weights = {"neck": 1.0 - turned, "head": turned - sum(eyes.values()), **eyes}
+def add_groups(head: bpy.types.Object, weights: Mapping[str, np.ndarray]) -> None:
+    """Vertex groups: bone -> (V,) weights, rounded to five digits."""
     for joint, values in weights.items():
         group = head.vertex_groups.new(name=joint)
         quantised = np.round(np.clip(values, 0.0, 1.0), 5)

@@ -14,6 +14,7 @@ STAGES = {
     "features": "Listening",
     "sampling": "Acting",
     "decode": "Shaping the face",
+    "fit": "Shaping the face",
     "geometry": "Shaping the face",
 }
 STATES = {
@@ -100,6 +101,7 @@ class FACEDIFF_PT_head(_Panel, bpy.types.Panel):
         """The head's field, and the button that adds one."""
         layout, settings = self.layout, context.scene.facediff
         layout.operator("facediff.add_head", icon="ADD")
+        layout.operator("facediff.add_flame_head", icon="FILE_FOLDER")
         if context.mode != "OBJECT":
             sentence(layout, "Heads are added in Object Mode.")
         layout.prop(settings, "head", text="")
@@ -156,6 +158,28 @@ def _draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     _draw_message(layout)
 
 
+class FACEDIFF_PT_advanced(_Panel, bpy.types.Panel):
+    """Which model, and how the vertices of its mesh are written."""
+
+    bl_idname = "FACEDIFF_PT_advanced"
+    bl_label = "Advanced"
+    bl_parent_id = "FACEDIFF_PT_speech"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Folder of the model; the other two matter only to a model of another mesh."""
+        layout, settings = self.layout, context.scene.facediff
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        column.active = session.current.generation is None
+        column.prop(settings, "model")
+        if settings.model:
+            column.prop(settings, "vertex_result")
+            if settings.vertex_result == "KEYS":
+                column.prop(settings, "tolerance")
+
+
 class FACEDIFF_PT_takes(_Panel, bpy.types.Panel):
     """What was made."""
 
@@ -178,4 +202,6 @@ class FACEDIFF_PT_takes(_Panel, bpy.types.Panel):
             sentence(layout, reason)
 
 
-register, unregister = bpy.utils.register_classes_factory((FACEDIFF_PT_head, FACEDIFF_PT_speech, FACEDIFF_PT_takes))
+register, unregister = bpy.utils.register_classes_factory(
+    (FACEDIFF_PT_head, FACEDIFF_PT_speech, FACEDIFF_PT_advanced, FACEDIFF_PT_takes)
+)

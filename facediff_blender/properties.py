@@ -16,8 +16,8 @@ EMOTIONS = (
 )
 
 
-def _is_head(_settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> bool:
-    return heads.is_head(obj)
+def _is_mesh(_settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> bool:
+    return obj.type == "MESH"
 
 
 def _has_sound(_settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
@@ -32,7 +32,7 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
     """`scene.facediff`."""
 
     head: bpy.props.PointerProperty(
-        name="Head", description="The head to animate", type=bpy.types.Object, poll=_is_head
+        name="Head", description="The head, or the mesh of the model, to animate", type=bpy.types.Object, poll=_is_mesh
     )
     sequencer_scene: bpy.props.PointerProperty(
         name="Scene",
@@ -58,6 +58,33 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
         default=False,
     )
 
+    model: bpy.props.StringProperty(
+        name="Model",
+        description="The folder of a converted or trained model. When empty: the starter model, which comes with FaceDiff",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    vertex_result: bpy.props.EnumProperty(
+        name="Vertices",
+        description="How a model that moves the vertices of its own mesh is written",
+        items=(
+            ("KEYS", "Shape Keys", "As few shape keys as the tolerance allows"),
+            ("CACHE", "Point Cache", "A PC2 file beside the saved .blend and a Mesh Cache modifier: exact, but large"),
+        ),
+    )
+    tolerance: bpy.props.FloatProperty(
+        name="Tolerance (mm)",
+        description="How far any vertex of any frame may be from the model's own; fewer shape keys do for more",
+        default=0.1,
+        min=0.001,
+        max=10.0,
+        precision=3,
+    )
+
+    def model_folder(self) -> str:
+        """The absolute path of the chosen model's folder; "starter" when none is chosen."""
+        return bpy.path.abspath(self.model) if self.model else "starter"
+
     def scene_of_strips(self, context: bpy.types.Context) -> bpy.types.Scene:
         """The scene whose sound strips are offered."""
         return self.sequencer_scene or compat.sequencer_scene(context)
@@ -72,11 +99,15 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
         return active if active in found else next(iter(found), None)
 
     def chosen_head(self, context: bpy.types.Context) -> bpy.types.Object | None:
-        """The head in the field; when it is empty the active object's head, else the only one of the scene."""
+        """The head in the field; when it is empty the active object's head, else, for a model of another mesh, the active
+        mesh, else the only head of the scene."""
         if self.head is not None:
             return self.head if self.head.users_scene else None
         if (head := heads.head_of(context.active_object)) is not None:
             return head
+        active = context.active_object
+        if self.model and active is not None and active.type == "MESH":
+            return active
         found = [obj for obj in context.scene.objects if heads.is_head(obj)]
         return found[0] if len(found) == 1 else None
 

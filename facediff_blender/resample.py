@@ -54,13 +54,13 @@ def to_scene(motion: FaceMotion, positions: np.ndarray) -> tuple[np.ndarray, np.
     """
     frames = scene_frames(positions)
     plain = np.interp(frames, positions, np.arange(motion.frames))
-    weights = _at(motion.weights, plain)
+    weights = values_at(motion.weights, plain)
     mouth = [k for k, name in enumerate(motion.channels) if name.startswith(MOUTH)]
-    weights[:, mouth] = _at(motion.weights[:, mouth], mouth_times(motion, positions, frames))
-    return frames, weights, rotation_matrices(_at(motion.rotations, plain))
+    weights[:, mouth] = values_at(motion.weights[:, mouth], mouth_times(motion, positions, frames))
+    return frames, weights, rotation_matrices(values_at(motion.rotations, plain))
 
 
-def _at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+def values_at(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Linear interpolation of (T, ...) at fractional indices (F,) -> (F, ...) float32; whole indices give exact values."""
     low = np.floor(index).astype(np.int64)
     high = np.minimum(low + 1, len(values) - 1)

@@ -16,8 +16,8 @@ from typing import Any
 import bpy
 
 from ..engine.motion import FaceMotion, MotionError
-from . import compat, heads, preferences, strips
-from .bake import BakeError, Take, bake
+from . import compat, preferences, strips, takes
+from .bake import BakeError, Take
 from .engine_client import EngineClient, EngineError
 from .jobs import Job, Jobs, JobState
 
@@ -62,6 +62,8 @@ class Generation:
     folder: Path
     facts: dict[str, Any]
     extend_range: bool
+    vertices: takes.VertexOptions = field(default_factory=takes.VertexOptions)
+    note: str = ""  # what the take says about its exactness
     motion: FaceMotion | None = None
 
 
@@ -189,7 +191,8 @@ def write_take(motion: FaceMotion, generation: Generation) -> Take:
     timing = strips.in_scene_of_head(timing, scene, edit, strip)
     facts = generation.facts
     label = f"{generation.strip} {facts['emotion']} {facts['seed']}"
-    take = bake(head, motion, timing, label, facts)
+    take = takes.write(head, motion, timing, label, facts, generation.vertices)
+    generation.note = take.note
     if generation.extend_range:
         scene.frame_end = max(scene.frame_end, take.frame_end)
     return take
@@ -222,7 +225,7 @@ def _close(generation: Generation) -> None:
     job = generation.job
     if job.state is JobState.DONE:
         seconds = sum(job.seconds.values())
-        current.say(f"Done in {seconds:.1f} s." if seconds else "Done.")
+        current.say(f"{f'Done in {seconds:.1f} s.' if seconds else 'Done.'} {generation.note}".strip())
     else:
         current.say(job.message, failed=job.state is JobState.FAILED, detail=job.detail)
 
@@ -232,7 +235,7 @@ def _what_is_gone(generation: Generation) -> str:
     head, scene, edit = generation.head.find(), generation.scene.find(), generation.sequencer_scene.find()
     if scene is None or edit is None:
         return "The scene was deleted while its face was being generated, so nothing was changed."
-    if head is None or not heads.is_head(head) or scene not in head.users_scene:
+    if head is None or scene not in head.users_scene:
         return "The head was deleted while its face was being generated, so nothing was changed."
     if strips.find_strip(edit, generation.strip) is None:
         return "The sound strip was deleted or renamed while the face was being generated, so nothing was changed."

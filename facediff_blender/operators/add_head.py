@@ -1,9 +1,12 @@
-"""Add the starter head to the scene."""
+"""Add a head to the scene: the starter head, or one from the user's FLAME file."""
+
+import os
 
 import bpy
 
+from ...engine.face.flame import FlameError, load_flame
 from ...engine.face.starter_head import HeadError, load_starter_head
-from .. import heads
+from .. import flame_head, heads
 
 
 class FACEDIFF_OT_add_head(bpy.types.Operator):
@@ -27,11 +30,7 @@ class FACEDIFF_OT_add_head(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         head = heads.add_head(model, context.scene, tuple(context.scene.cursor.location))
-        for obj in context.selected_objects:
-            obj.select_set(False)
-        head.select_set(True)
-        context.view_layer.objects.active = head
-        context.scene.facediff.head = head
+        _choose(context, head)
         return {"FINISHED"}
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -45,4 +44,46 @@ class FACEDIFF_OT_add_head(bpy.types.Operator):
         return result
 
 
-register, unregister = bpy.utils.register_classes_factory((FACEDIFF_OT_add_head,))
+class FACEDIFF_OT_add_flame_head(bpy.types.Operator):
+    """Add a head from your own FLAME file, with expression shape keys and a rig for neck, jaw and eyes, at the 3D cursor"""
+
+    bl_idname = "facediff.add_flame_head"
+    bl_label = "Add FLAME Head"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH")
+    filter_glob: bpy.props.StringProperty(default="*.pkl;*.npz", options={"HIDDEN"})
+    expressions: bpy.props.IntProperty(
+        name="Expressions", description="How many expression components become keys", default=50, min=1, max=100
+    )
+
+    poll = FACEDIFF_OT_add_head.poll
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Ask for the file."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Build it, select it and make it the panel's head. Nothing in the file is run."""
+        path = bpy.path.abspath(self.filepath)
+        try:
+            model = load_flame(path)
+        except FlameError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        location = tuple(context.scene.cursor.location)
+        head = flame_head.add_flame_head(model, context.scene, location, self.expressions, os.path.basename(path))
+        _choose(context, head)
+        return {"FINISHED"}
+
+
+def _choose(context: bpy.types.Context, head: bpy.types.Object) -> None:
+    for obj in context.selected_objects:
+        obj.select_set(False)
+    head.select_set(True)
+    context.view_layer.objects.active = head
+    context.scene.facediff.head = head
+
+
+register, unregister = bpy.utils.register_classes_factory((FACEDIFF_OT_add_head, FACEDIFF_OT_add_flame_head))

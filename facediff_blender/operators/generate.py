@@ -1,10 +1,12 @@
 """Generate a take, cancel it, and write it when it has come."""
 
 import shutil
+from pathlib import Path
 
 import bpy
 
-from .. import compat, preferences, session, strips
+from ...engine.face.arkit import ARKIT_52
+from .. import compat, preferences, session, strips, takes
 from ..bake import BakeError
 from ..engine_client import EngineError
 from ..jobs import JobState
@@ -15,14 +17,26 @@ def why_not(context: bpy.types.Context) -> str:
     settings = context.scene.facediff
     if session.current.generation is not None:
         return "A generation is running."
-    if settings.chosen_head(context) is None:
+    if (head := settings.chosen_head(context)) is None:
         return "Add a head, or choose one."
+    if reason := _why_no_match(settings, head):
+        return reason
     scene, strip = settings.scene_of_strips(context), settings.chosen_strip(context)
     if strip is None:
         if settings.strip:
             return f"The scene '{scene.name}' has no sound strip '{settings.strip}'."
         return f"The scene '{scene.name}' has no sound strip: add one in the Video Sequencer."
     return strips.why_unheard(scene, strip)
+
+
+def _why_no_match(settings: bpy.types.PropertyGroup, head: bpy.types.Object) -> str:
+    if settings.model:
+        found = (Path(settings.model_folder()) / "config.json").is_file()
+        return "" if found else f"The folder '{settings.model}' holds no model: it has no config.json."
+    keys = head.data.shape_keys
+    if keys is None or not set(ARKIT_52) & set(keys.key_blocks.keys()):
+        return f"'{head.name}' has none of ARKit's shape keys: choose a model of its mesh under Advanced."
+    return ""
 
 
 class FACEDIFF_OT_generate(bpy.types.Operator):
@@ -64,6 +78,8 @@ def _begin(context: bpy.types.Context) -> session.Generation:
     scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
     jobs = session.engine(context)
     facts = {"emotion": settings.emotion, "intensity": settings.intensity, "seed": settings.seed, "strip": strip.name}
+    if settings.model:
+        facts["model"] = settings.model
     folder = session.new_folder()
     try:
         sound = strips.extract(edit, strip, folder)
@@ -72,6 +88,7 @@ def _begin(context: bpy.types.Context) -> session.Generation:
             emotion={settings.emotion: 1.0},
             intensity=settings.intensity,
             seed=settings.seed,
+            model=settings.model_folder(),
             device=preferences.get(context).device,
         )
         return session.Generation(
@@ -86,6 +103,7 @@ def _begin(context: bpy.types.Context) -> session.Generation:
             folder=folder,
             facts=facts,
             extend_range=settings.extend_range,
+            vertices=takes.VertexOptions(settings.vertex_result, settings.tolerance / 1000),
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -124,7 +142,7 @@ class FACEDIFF_OT_apply_take(bpy.types.Operator):
         except BakeError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"{take.action.name}: frames {take.frame_start} to {take.frame_end}")
+        self.report({"INFO"}, f"{take.action.name}: frames {take.frame_start} to {take.frame_end}. {take.note}".strip())
         return {"FINISHED"}
 
 

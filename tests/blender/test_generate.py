@@ -342,7 +342,7 @@ def test_a_fault_of_our_own_ends_the_job_in_a_sentence(tmp_path, monkeypatch, ca
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr(session, "bake", broken)
+    monkeypatch.setattr(session.takes, "write", broken)
     bpy.ops.facediff.generate()
     run()
     assert session.current.failed and session.current.message == "ZeroDivisionError: a fault" and untouched()

@@ -53,9 +53,9 @@ def registered(empty_file):
 
 
 def drawn() -> str:
-    """Everything that the three panels and the preferences draw now, joined."""
+    """Everything that the panels and the preferences draw now, joined."""
     layout = Layout()
-    for panel in (panels.FACEDIFF_PT_head, panels.FACEDIFF_PT_speech, panels.FACEDIFF_PT_takes):
+    for panel in (panels.FACEDIFF_PT_head, panels.FACEDIFF_PT_speech, panels.FACEDIFF_PT_advanced, panels.FACEDIFF_PT_takes):
         panel.draw(SimpleNamespace(layout=layout), bpy.context)
     prefs = preferences.get(bpy.context)
     stand_in = SimpleNamespace(layout=layout, bl_rna=prefs.bl_rna)
@@ -67,6 +67,9 @@ def test_an_empty_scene_says_what_to_do():
     text = drawn()
     for wanted in ("operator facediff.add_head", "prop emotion", "prop intensity", "prop seed", "prop device"):
         assert wanted in text
+    assert "operator facediff.add_flame_head" in text and "prop model" in text and "prop tolerance" not in text
+    bpy.context.scene.facediff.model = "//mead"
+    assert "prop vertex_result" in drawn() and "prop tolerance" in drawn()
     assert "Add a head, or choose one." in text and "chosen when the engine starts" in text
 
 

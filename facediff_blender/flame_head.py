@@ -1,0 +1,118 @@
+"""The user's FLAME file becomes a Blender object: expression shape keys, pose correctives driven by the bones, and a rig.
+
+Exact, to the rounding of vertex groups: every expression at rest, every pose of the neutral face. Approximate: FLAME's joints
+move a little with the expression (they are regressed from the expressive face); the bones stay at the neutral face's
+joints, so a face that turns by R with joints displaced by d is off by at most |R - I| |d|.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..engine.face.flame import JOINTS, FlameModel
+from ..engine.face.starter_head import HeadModel, MaterialSpec
+from ..engine.motion import FaceMotion
+from . import heads
+
+MODEL_NAME = "flame"
+EXPRESSIONS = 50  # keys unless told otherwise: what 3D MEAD uses
+DEVIATIONS = 5.0  # FLAME's coefficients are in standard deviations of its training faces; a slider at 1 is so many
+EXPRESSION = "expression{:03d}"
+NEGLIGIBLE = 1e-6  # m; a corrective that moves no vertex farther gets no key
+SKIN = MaterialSpec("FLAME skin", (0.53, 0.3, 0.22), 0.5, 0.1, 0.0)
+# Half of R - I, row by row, of the rotation whose quaternion is (w, x, y, z): within [-1, 1] whatever the rotation.
+HALF_ROTATION = (
+    *("-(y*y+z*z)", "x*y-w*z", "x*z+w*y"),
+    *("x*y+w*z", "-(x*x+z*z)", "y*z-w*x"),
+    *("x*z-w*y", "y*z+w*x", "-(x*x+y*y)"),
+)
+
+
+def is_flame(obj: bpy.types.Object | None) -> bool:
+    """Whether the object is a head that `add_flame_head` made."""
+    return heads.is_head(obj) and obj[heads.HEAD_PROPERTY] == MODEL_NAME
+
+
+def add_flame_head(
+    model: FlameModel,
+    scene: bpy.types.Scene,
+    location: tuple[float, float, float] = (0, 0, 0),
+    expressions: int = EXPRESSIONS,
+    source: str = "",
+) -> bpy.types.Object:
+    """Build the neutral face, its keys and its rig in the scene's "FaceDiff" collection; returns the mesh object.
+
+    Metres, looking along -Y. The keys `expression001` ... are the first `expressions` components, -1 to 1 for minus to plus
+    DEVIATIONS. A key per entry of each joint's pose correctives is driven by that joint's bone. location: of FLAME's origin.
+    source: the file's name, kept on the object.
+    """
+    basis = np.moveaxis(model.expression_basis[:, :, :expressions], 2, 0)
+    faces = np.asarray(model.faces, np.int32)
+    names = [JOINTS[j] if j < len(JOINTS) else f"joint{j}" for j in range(model.joints)]
+    description = HeadModel(
+        name=MODEL_NAME,
+        vertices=model.template.astype(np.float32),
+        face_sizes=np.full(len(faces), 3, np.int32),
+        face_vertices=faces.ravel(),
+        material_index=np.zeros(len(faces), np.int32),
+        materials=(SKIN,),
+        vertex_colors=None,
+        blendshape_names=tuple(EXPRESSION.format(n + 1) for n in range(len(basis))),
+        blendshapes=basis * DEVIATIONS,
+        joints=dict(zip(names, model.regressor @ model.template)),
+        skin=dict(zip(names, model.skin.T)),
+        landmark_triangles=np.zeros((0, 3), np.int32),
+        landmark_barycentric=np.zeros((0, 3), np.float32),
+    )
+    head = heads.link_head(description, scene, "FaceDiff FLAME", location)
+    head[heads.SOURCE_PROPERTY] = f"made by FaceDiff from the user's FLAME file '{source}', whose licence goes with it"
+    head.data.validate()  # a face that names a vertex twice would crash Blender; vertices all stay
+    heads.add_shape_keys(head, description.blendshape_names, heads.to_blender(description.blendshapes), lowest=-1.0)
+    parents = [None if p < 0 else names[p] for p in model.parents]
+    rig = heads.rig_of(head)
+    heads.add_bones(rig, scene, [(n, p, description.joints[n]) for n, p in zip(names, parents)])
+    heads.add_groups(head, description.skin)
+    for number, joint in enumerate(names[1:]):
+        _add_correctives(head, rig, joint, model.pose_basis[:, :, 9 * number : 9 * number + 9])
+    return head
+
+
+def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceMotion, str]:
+    """FLAME's coefficients and jaw as the weights of the head's keys and the rotation of its jaw bone.
+
+    Also one sentence on what the head's keys cannot show, or "".
+    """
+    count = sum(block.name.startswith("expression") for block in head.data.shape_keys.key_blocks)
+    weights = motion.expression[:, :count] / np.float32(DEVIATIONS)
+    problems = []
+    if (lost := int((np.abs(weights) > 1).any(axis=1).sum())) > 0:
+        problems.append(f"{lost} frames go beyond {DEVIATIONS:g} standard deviations and are cut there")
+    if motion.expression.shape[1] > count:
+        problems.append(f"the head has {count} of the motion's {motion.expression.shape[1]} expressions")
+    jaw = np.zeros((motion.frames, 3), np.float32) if motion.jaw_pose is None else motion.jaw_pose
+    moved = FaceMotion(
+        fps=motion.fps,
+        channels=tuple(EXPRESSION.format(n + 1) for n in range(weights.shape[1])),
+        weights=weights,
+        rotation_names=("jaw",),
+        rotations=jaw[:, None],
+    )
+    return moved, "; ".join(problems)
+
+
+def _add_correctives(head: bpy.types.Object, rig: bpy.types.Object, joint: str, basis: np.ndarray) -> None:
+    deltas = 2.0 * heads.to_blender(np.moveaxis(basis, 2, 0))
+    entries = [e for e in range(9) if np.abs(deltas[e]).max() > NEGLIGIBLE]
+    keys = heads.add_shape_keys(head, [f"pose {joint} {e // 3}{e % 3}" for e in entries], deltas[entries], lowest=-1.0)
+    for entry, key in zip(entries, keys):
+        driver = key.driver_add("value").driver
+        for letter in "wxyz":
+            variable = driver.variables.new()
+            variable.name, variable.type = letter, "TRANSFORMS"
+            target = variable.targets[0]
+            target.id, target.bone_target = rig, joint
+            target.transform_type, target.transform_space = f"ROT_{letter.upper()}", "LOCAL_SPACE"
+            target.rotation_mode = "QUATERNION"
+        driver.type = "SCRIPTED"
+        driver.expression = HALF_ROTATION[entry]
