@@ -31,7 +31,7 @@ HALF_ROTATION = (
 
 def is_flame(obj: bpy.types.Object | None) -> bool:
     """Whether the object is a head that `add_flame_head` made."""
-    return heads.is_head(obj) and obj[heads.HEAD_PROPERTY] == MODEL_NAME
+    return obj is not None and heads.is_head(obj) and obj[heads.HEAD_PROPERTY] == MODEL_NAME
 
 
 def add_flame_head(
@@ -81,15 +81,17 @@ def add_flame_head(
 def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceMotion, str]:
     """FLAME's coefficients and jaw as the weights of the head's keys and the rotation of its jaw bone.
 
-    Also one sentence on what the head's keys cannot show, or "".
+    Also what the head's keys cannot show, or "". Raises ValueError when the motion has no coefficients.
     """
+    if (expression := motion.expression) is None:
+        raise ValueError("The motion has no FLAME coefficients.")
     count = sum(block.name.startswith("expression") for block in head.data.shape_keys.key_blocks)
-    weights = motion.expression[:, :count] / np.float32(DEVIATIONS)
+    weights = expression[:, :count] / np.float32(DEVIATIONS)
     problems = []
     if (lost := int((np.abs(weights) > 1).any(axis=1).sum())) > 0:
         problems.append(f"{lost} frames go beyond {DEVIATIONS:g} standard deviations and are cut there")
-    if motion.expression.shape[1] > count:
-        problems.append(f"the head has {count} of the motion's {motion.expression.shape[1]} expressions")
+    if expression.shape[1] > count:
+        problems.append(f"the head has {count} of the motion's {expression.shape[1]} expressions")
     jaw = np.zeros((motion.frames, 3), np.float32) if motion.jaw_pose is None else motion.jaw_pose
     moved = FaceMotion(
         fps=motion.fps,

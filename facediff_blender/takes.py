@@ -47,8 +47,6 @@ def write(
         take = bake(head, moved, timing, label, facts, _still_keys(head, moved.channels))
         point_cache.mute(head)
         return replace(take, note=f"{note[:1].upper()}{note[1:]}." if note else "")
-    if motion.vertices is None:
-        raise BakeError(f"The motion has nothing that '{head.name}' could show.")
     _check_mesh(head, motion)
     if options.kind == "CACHE":
         return _write_cache(head, motion, timing, label, facts)
@@ -61,19 +59,26 @@ def displacements(mesh: bpy.types.Object, motion: FaceMotion) -> np.ndarray:
     A head made here has Blender's axes. Of any other mesh: displacements are taken as they are, and positions in whichever of
     the file's axes (+y up) and Blender's (+z up) they lie nearer to the mesh.
     """
-    rest = heads.rest_of(mesh)
+    rest, vertices = heads.rest_of(mesh), _vertices_of(mesh, motion)
     turned = heads.is_head(mesh)
     if str(motion.meta.get("vertices", "")).startswith("displacements"):
-        return heads.to_blender(motion.vertices) if turned else motion.vertices
+        return heads.to_blender(vertices) if turned else vertices
     if not turned:
-        mean = motion.vertices.mean(axis=0)
+        mean = vertices.mean(axis=0)
         turned = np.linalg.norm(heads.to_blender(mean) - rest, axis=1).mean() < np.linalg.norm(mean - rest, axis=1).mean()
-    return (heads.to_blender(motion.vertices) if turned else motion.vertices) - rest
+    return (heads.to_blender(vertices) if turned else vertices) - rest
+
+
+def _vertices_of(mesh: bpy.types.Object, motion: FaceMotion) -> np.ndarray:
+    if motion.vertices is None:
+        raise BakeError(f"The motion has nothing that '{mesh.name}' could show.")
+    return motion.vertices
 
 
 def _check_mesh(mesh: bpy.types.Object, motion: FaceMotion) -> None:
-    if (count := len(mesh.data.vertices)) != motion.vertices.shape[1]:
-        raise BakeError(f"The motion moves {motion.vertices.shape[1]} vertices, but '{mesh.name}' has {count}.")
+    moved = _vertices_of(mesh, motion).shape[1]
+    if (count := len(mesh.data.vertices)) != moved:
+        raise BakeError(f"The motion moves {moved} vertices, but '{mesh.name}' has {count}.")
     keys = mesh.data.shape_keys
     if not mesh.data.is_editable or not mesh.is_editable:
         raise BakeError(f"'{mesh.name}' is linked from another file and cannot be animated here.")
@@ -97,7 +102,7 @@ def _write_keys(
     names = [block.name for block in before.key_blocks] if before is not None else []
     number = 1 + max((int(n.split()[1].split(".")[0]) for n in filter(_is_vertex_key, names)), default=0)
     # A motion that never leaves the rest still needs a key, or it would be no take.
-    deltas = found.deltas if len(found.deltas) else np.zeros((1, *motion.vertices.shape[1:]), np.float32)
+    deltas = found.deltas if len(found.deltas) else np.zeros((1, len(mesh.data.vertices), 3), np.float32)
     weights = found.weights if len(found.deltas) else np.zeros((motion.frames, 1), np.float32)
     channels = tuple(VERTEX_KEY.format(number, n + 1) for n in range(len(deltas)))
     facts = {**(facts or {}), "shape_keys": len(channels), "error_mm": 1000 * found.error}
@@ -122,7 +127,7 @@ def _write_cache(
         raise BakeError("Save the file first: a point cache lies in the folder 'facediff' beside it.")
     moved = displacements(mesh, motion)
     rest = heads.rest_of(mesh)
-    positions = timing.frame(np.arange(motion.frames) / motion.fps)
+    positions = np.asarray(timing.frame(np.arange(motion.frames) / motion.fps))
     frames = scene_frames(positions)
     index = np.interp(frames, positions, np.arange(motion.frames))
     folder = Path(bpy.path.abspath("//")) / "facediff"

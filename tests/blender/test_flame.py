@@ -228,6 +228,16 @@ def test_what_cannot_be_written_leaves_the_mesh_as_it_was():
     assert refused(FaceMotion(fps=24, expression=np.zeros((5, 50)))) == "The motion has nothing that 'Face' could show."
 
 
+def test_keys_made_for_a_take_that_fails_are_taken_back():
+    model = flame_from_arrays(arrays(True))
+    head = flame_head.add_flame_head(model, bpy.context.scene)
+    heads.rig_of(head).pose.bones["jaw"].rotation_mode = "AXIS_ANGLE"
+    before = head.data.shape_keys.key_blocks.keys()
+    with pytest.raises(bake.BakeError, match="Axis Angle"):
+        takes.write(head, moving(model.template), Timing(1.0, 24.0))
+    assert head.data.shape_keys.key_blocks.keys() == before and len(bpy.data.actions) == 0
+
+
 @pytest.mark.parametrize("displaced", [True, False])
 @pytest.mark.parametrize("axes", ["file", "blender"])
 def test_axes_of_a_mesh_that_is_not_ours(axes, displaced):
