@@ -184,7 +184,13 @@ def test_ending_it_by_hand_leaves_nothing(tmp_path, number):
         f"sys.exit(main(['animate', 'a.wav', '--out', {str(tmp_path / 'm.npz')!r}]))"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that a shell runs in the background have inherited deafness to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout.readline() == "working\n"
         process.send_signal(number)

@@ -263,12 +263,24 @@ def test_the_shares_of_the_stages_make_a_whole():
 # --- the real process
 
 
+def hear_ctrl_c() -> None:
+    """Tests that a shell runs in the background have inherited deafness to Ctrl-C; a person's terminal has not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def process(tmp_path):
     scratch = tmp_path / "facediff-engine-1"
     scratch.mkdir()
     command = [sys.executable, "-m", "engine", "serve", "--log", tmp_path / "log.txt", "--scratch", scratch]
-    child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=hear_ctrl_c if os.name == "posix" else None,
+    )
     yield child
     child.kill()
     child.wait()
