@@ -43,6 +43,12 @@ class Generate:
     emotion: weights by name, empty for neutral; intensity: 0..1; steps: sampler steps, None for the model's own;
     device: "auto" or an id of `Hello.devices`; fps: frames per second, None for the model's own;
     mouth_variation: 0..1, None for the model's own; landmarks, vertices: put these arrays in the file too.
+
+    emotion_curve: path of a motion file whose channels are emotions, weights 0..1 over time; it replaces emotion and
+    intensity. base: path of a motion file (frame 0 at second 0 of the audio) of which only a part is made anew: the frames
+    from second `start` to before second `end` (None: to either end) of `channels`, names of weights and rotations (None:
+    all). The result has the base's frame rate, frames and channels, everything outside the part bit for bit, and inside it
+    the base's own values on the frames that its meta lists as "pinned": {"jawOpen": [12, 13], "head": [40]}.
     """
 
     id: str
@@ -58,6 +64,11 @@ class Generate:
     mouth_variation: float | None = None
     landmarks: bool = False
     vertices: bool = False
+    emotion_curve: str | None = None
+    base: str | None = None
+    start: float | None = None
+    end: float | None = None
+    channels: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class FaceDiffPreferences(bpy.types.AddonPreferences):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the settings, and what is known of the engine."""
-        from .panels import draw_engine_state
+        from .panels.engine import draw_engine_state
 
         layout = self.layout
         layout.use_property_split = True

@@ -78,7 +78,7 @@ def set_up(audio: Path) -> None:
 def generate(progress: Progress, emotion: str, seed: int) -> None:
     """Press Generate and wait as a user would; only that no window's timer ticks here, so we do. Raises DemoError."""
     session = sys.modules[f"{load_addon().__name__}.facediff_blender.session"]
-    panels = sys.modules[f"{load_addon().__name__}.facediff_blender.panels"]
+    panels = sys.modules[f"{load_addon().__name__}.facediff_blender.panels.common"]
     settings = bpy.context.scene.facediff
     settings.emotion, settings.seed, settings.extend_range = emotion, seed, True
     if reason := sys.modules[f"{load_addon().__name__}.facediff_blender.operators.generate"].why_not(bpy.context):

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import bpy
 import pytest
 from facediff_tree.engine.messages import DeviceInfo, Generate, Hello, Progress
-from facediff_tree.facediff_blender import panels, preferences, session
+from facediff_tree.facediff_blender import preferences, session
 from facediff_tree.facediff_blender.jobs import Job, JobState
+from facediff_tree.facediff_blender.panels import common
+from facediff_tree.facediff_blender.panels.engine import device_text
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
 
@@ -55,7 +57,7 @@ def registered(empty_file):
 def drawn() -> str:
     """Everything that the panels and the preferences draw now, joined."""
     layout = Layout()
-    for panel in (panels.FACEDIFF_PT_head, panels.FACEDIFF_PT_speech, panels.FACEDIFF_PT_advanced, panels.FACEDIFF_PT_takes):
+    for panel in common.Panel.__subclasses__():
         panel.draw(SimpleNamespace(layout=layout), bpy.context)
     prefs = preferences.get(bpy.context)
     stand_in = SimpleNamespace(layout=layout, bl_rna=prefs.bl_rna)
@@ -91,8 +93,8 @@ def test_progress_and_its_words(tmp_path):
     assert "Acting · 42% · 3 s left" in text and "operator facediff.cancel" in text
     assert "operator facediff.generate" not in text
     job.request_cancel()
-    assert panels.progress_text(job) == "Cancelling"
-    assert set(panels.STATES) | {JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED} == set(JobState)
+    assert common.progress_text(job) == "Cancelling"
+    assert set(common.STATES) | {JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED} == set(JobState)
     session.current.generation = None
 
 
@@ -105,6 +107,6 @@ def test_messages_are_wrapped_and_an_error_shows_the_log():
 def test_the_device_that_auto_comes_to_is_shown():
     devices = [DeviceInfo("cuda", "CUDA GPU", False, "The installed PyTorch is a CPU build."), DeviceInfo("cpu", "CPU", True)]
     client = SimpleNamespace(hello=Hello(1, "0.1.0", devices=devices, default_device="cpu"), state="ready")
-    assert panels.device_text(client, "auto") == "uses CPU"
-    assert "cannot be used: The installed" in panels.device_text(client, "cuda")
-    assert panels.device_text(client, "cpu") == "" == panels.device_text(None, "cpu")
+    assert device_text(client, "auto") == "uses CPU"
+    assert "cannot be used: The installed" in device_text(client, "cuda")
+    assert device_text(client, "cpu") == "" == device_text(None, "cpu")

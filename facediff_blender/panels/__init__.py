@@ -1,0 +1,20 @@
+"""The tab "FaceDiff" in the sidebar of the 3D View, one file per panel. Below a greyed button stands why it is grey."""
+
+
+def _modules() -> list:
+    """The panels from top to bottom."""
+    from . import head, speech, takes
+
+    return [head, speech, takes]
+
+
+def register() -> None:
+    """Show the panels."""
+    for module in _modules():
+        module.register()
+
+
+def unregister() -> None:
+    """Take them away."""
+    for module in reversed(_modules()):
+        module.unregister()

@@ -1,0 +1,81 @@
+"""Which sound, how it is said, Generate and its progress."""
+
+import bpy
+
+from .. import compat, preferences, session
+from ..operators import generate
+from .common import Panel, draw_message, progress_text, sentence
+from .engine import device_text
+
+
+class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
+    """Which sound, and how it is said."""
+
+    bl_idname = "FACEDIFF_PT_speech"
+    bl_label = "Speech"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Scene and strip, emotion, intensity, seed, device; then Generate or the progress."""
+        layout, settings = self.layout, context.scene.facediff
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        column.active = session.current.generation is None
+        shown = compat.sequencer_scene(context)
+        column.prop(settings, "sequencer_scene", **({} if settings.sequencer_scene else {"placeholder": shown.name}))
+        strip = settings.chosen_strip(context)
+        column.prop(settings, "strip", icon="SOUND", placeholder=strip.name if strip is not None else "no sound strip")
+        column.prop(settings, "emotion")
+        row = column.row()
+        row.active = settings.emotion != "neutral"
+        row.prop(settings, "intensity", slider=True)
+        column.prop(settings, "seed")
+        choice = preferences.get(context)
+        column.prop(choice, "device")
+        if text := device_text(session.current.client, choice.device):
+            split = column.split(factor=0.4)
+            split.label()
+            sentence(split, text, width=24)
+        column.prop(settings, "extend_range")
+        layout.separator(factor=0.5)
+        _draw_generate(layout, context)
+
+
+def _draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    generation = session.current.generation
+    if generation is not None:
+        row = layout.row(align=True)
+        row.progress(factor=generation.job.fraction, text=progress_text(generation.job))
+        row.operator("facediff.cancel", text="", icon="X")
+    else:
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator("facediff.generate", icon="PLAY")
+        if reason := generate.why_not(context):
+            sentence(layout, reason)
+    draw_message(layout)
+
+
+class FACEDIFF_PT_advanced(Panel, bpy.types.Panel):
+    """Which model, and how the vertices of its mesh are written."""
+
+    bl_idname = "FACEDIFF_PT_advanced"
+    bl_label = "Advanced"
+    bl_parent_id = "FACEDIFF_PT_speech"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Folder of the model; the other two matter only to a model of another mesh."""
+        layout, settings = self.layout, context.scene.facediff
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        column.active = session.current.generation is None
+        column.prop(settings, "model")
+        if settings.model:
+            column.prop(settings, "vertex_result")
+            if settings.vertex_result == "KEYS":
+                column.prop(settings, "tolerance")
+
+
+register, unregister = bpy.utils.register_classes_factory((FACEDIFF_PT_speech, FACEDIFF_PT_advanced))
