@@ -13,14 +13,11 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from ..face.arkit import ARKIT_52
 from .articulation import CONTACTS, CONTROLS, TENDENCIES
+from .contacts import HEAD, LEARNED, apply_contacts
 
 FRAME_RATE = 25  # Hz
 EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")  # the order of 3D MEAD
-PROCEDURAL = tuple(n for n in ARKIT_52 if n.startswith(("eyeBlink", "eyeLook")))
-LEARNED = tuple(n for n in ARKIT_52 if n not in PROCEDURAL)  # the ARKit channels the model speaks
-HEAD = ("headPitch", "headYaw", "headRoll")  # rad, about +x (nod down is positive), +y (to the subject's left), +z
 MOTION = LEARNED + HEAD
 MOUTH = tuple(n for n in LEARNED if n.startswith(("jaw", "mouth", "tongue", "cheekPuff")))
 
@@ -39,9 +36,6 @@ POSES: dict[str, dict[str, float]] = {
 JAW_FACTOR = {"angry": 1.15, "contempt": 0.85, "sad": 0.75, "surprised": 1.2}
 JAW_OFFSET = {"fear": 0.08, "surprised": 0.14}  # only while speaking
 LIP_FACTOR = {"happy": 0.75}  # rounding, against the smile
-# What makes up for the upper lip that noseSneer 1 lifts by 1.86 mm on the starter head: mouthClose raises the lower lip
-# (25 mm at 1) and brings it forward, rolling it in brings it back.
-SNEER_CLOSE, SNEER_ROLL = 0.074, 0.26
 HEAD_POSE = {"sad": (0.10, 0.0, 0.03), "contempt": (-0.05, 0.06, 0.05), "angry": (0.05, 0.0, 0.0),
              "fear": (-0.06, 0.0, 0.0), "happy": (-0.02, 0.0, 0.03), "surprised": (-0.05, 0.0, 0.0)}  # fmt: skip
 
@@ -127,37 +121,6 @@ def add_mouth(face: np.ndarray, c: dict[str, np.ndarray], jaw: np.ndarray, lip_g
     add("mouthLowerDown", c["drop"])
     add("mouthUpperUp", c["lift"] + 0.25 * c["drop"])
     add("tongueOut", 0.5 * c["tongue"])
-
-
-def apply_contacts(face: np.ndarray, close: np.ndarray, fv: np.ndarray) -> np.ndarray:
-    """Lay lip closure and lip-to-teeth contact over (T, len(LEARNED)) weights; close, fv: (T,) in 0..1.
-
-    Closure: what parts the lips fades, mouthClose equals jawOpen (which seals exactly) plus what a sneer's raised upper
-    lip asks for, the lips press a little.
-    Labiodental: the lower lip rises to the teeth (part of mouthClose) and rolls in, the upper lip lifts.
-    """
-    face = face.copy()
-
-    def at(name: str) -> int:
-        return LEARNED.index(name)
-
-    parting = [at(f"{n}{s}") for n in ("mouthLowerDown", "mouthUpperUp") for s in ("Left", "Right")]
-    lower = parting[:2]
-    face[:, parting] *= (1 - close)[:, None]
-    face[:, lower] *= (1 - fv)[:, None]
-    face[:, at("mouthFunnel")] *= (1 - close) * (1 - 0.8 * fv)
-    face[:, at("tongueOut")] *= 1 - np.maximum(close, fv)
-    face[:, at("jawOpen")] *= 1 - 0.35 * close - 0.25 * fv
-    face[:, at("jawForward")] *= 1 - 0.75 * close
-    sneer = close * np.clip(face[:, [at("noseSneerLeft"), at("noseSneerRight")]], 0, 1).mean(axis=1)
-    face[:, at("mouthClose")] = face[:, at("jawOpen")] * np.maximum(close, 0.55 * fv) + SNEER_CLOSE * sneer
-    for side in ("Left", "Right"):
-        face[:, at("mouthPress" + side)] = np.maximum(face[:, at("mouthPress" + side)], 0.30 * close)
-        face[:, at("mouthUpperUp" + side)] = np.maximum(face[:, at("mouthUpperUp" + side)], 0.12 * fv * (1 - close))
-    face[:, at("mouthRollLower")] = np.maximum(face[:, at("mouthRollLower")], np.maximum(0.12 * close, 0.55 * fv))
-    face[:, at("mouthRollLower")] += SNEER_ROLL * sneer
-    face[:, at("mouthRollUpper")] = np.maximum(face[:, at("mouthRollUpper")], 0.10 * close)
-    return face
 
 
 def add_brows(face: np.ndarray, accents: np.ndarray, rng: np.random.Generator) -> None:
