@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--assets", type=Path, default=ROOT / "engine" / "assets" / "starter")
     parser.add_argument("--corpus", type=Path, help="an existing corpus instead of WORK/corpus")
+    parser.add_argument("--warm-start", type=Path, help="starter folder whose encoder training begins from")
     arguments = parser.parse_args()
     corpus = arguments.corpus or arguments.work / "corpus"
     if not list(corpus.glob("shard_*.npz")):
@@ -42,7 +43,7 @@ def main() -> int:
         build_corpus(corpus, arguments.minutes, arguments.seed, workers=2, progress=show)
     torch.set_flush_denormal(True)  # vanishing gradients would otherwise slow CPUs down several times
     plan = replace(PLANS[arguments.size], seed=arguments.seed)
-    train(corpus, arguments.work, arguments.assets, plan, log=lambda line: print(line, flush=True))
+    train(corpus, arguments.work, arguments.assets, plan, lambda line: print(line, flush=True), arguments.warm_start)
     return 0
 
 

@@ -7,29 +7,61 @@ import io
 import numpy as np
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
-from ..audio import SAMPLE_RATE
+from ..audio import MEL_RANGE, SAMPLE_RATE
+
+MEL_ENDS = tuple(2595 * np.log10(1 + f / 700) for f in MEL_RANGE)
+MEL_PER_DB = np.log(10) / 10 / 4  # `log_mel` is a quarter of the natural logarithm of power
 
 
 def augment(samples: np.ndarray, babble: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """A random chain of room, EQ, noise, telephone band, clipping, codec and gain; no step moves the sound in time."""
+    """A random chain of level changes, room, EQ, noise, babble, telephone band, clipping, gain and codec; no step moves
+    the sound in time."""
     x = samples
     if rng.random() < 0.35:
+        x = x * drifting_gain(len(x), rng)
+    if rng.random() < 0.40:
         x = room(x, rng)
     if rng.random() < 0.5:
         x = equalise(x, rng)
     if rng.random() < 0.75:
-        x = add_noise(x, coloured_noise(len(x), rng), rng.uniform(3, 40))
-    if babble is not None and rng.random() < 0.2:
-        x = add_noise(x, babble[: len(x)], rng.uniform(8, 30))
-    if rng.random() < 0.10:
-        x = sosfilt(butter(4, [300, 3400], "bandpass", fs=SAMPLE_RATE, output="sos"), x)
+        x = add_noise(x, coloured_noise(len(x), rng), rng.uniform(0, 40))
+    if babble is not None and rng.random() < 0.6:
+        x = add_noise(x, babble[: len(x)], rng.uniform(5, 30))
+    if rng.random() < 0.12:
+        x = telephone(x, rng)
     if rng.random() < 0.05:
         limit = np.abs(x).max() * rng.uniform(0.3, 0.8) + 1e-9
         x = np.clip(x, -limit, limit)
     x = x / (np.abs(x).max() + 1e-6) * 10 ** (rng.uniform(-25, -0.5) / 20)
-    if rng.random() < 0.06:
+    if rng.random() < 0.04:
         x = through_codec(x, rng)
     return x.astype(np.float32)
+
+
+def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(T, 80) `log_mel` frames as another throat and microphone might give them: the frequency axis stretched by up to
+    14 % (vocal tract length perturbation, Jaitly & Hinton 2013), a smooth random EQ of some dB, and bands blanked out
+    (SpecAugment, Park et al. 2019). Times stay."""
+    bands = mel.shape[1]
+    if rng.random() < 0.6:
+        factor = np.exp(rng.uniform(-0.13, 0.13))
+        hertz = 700 * (10 ** (np.linspace(*MEL_ENDS, bands) / 2595) - 1)
+        wanted = 2595 * np.log10(1 + hertz * factor / 700)
+        at = np.clip((wanted - MEL_ENDS[0]) / (MEL_ENDS[1] - MEL_ENDS[0]) * (bands - 1), 0, bands - 1)
+        low = np.minimum(at.astype(int), bands - 2)
+        part = (at - low).astype(np.float32)
+        mel = mel[:, low] * (1 - part) + mel[:, low + 1] * part
+    if rng.random() < 0.6:
+        knots = rng.normal(0, 4.0, rng.integers(3, 8))  # dB
+        curve = np.interp(np.linspace(0, 1, bands), np.linspace(0, 1, len(knots)), knots)
+        mel = mel + (curve * MEL_PER_DB).astype(np.float32)
+    if rng.random() < 0.5:
+        mel = mel.copy()
+        for _ in range(rng.integers(1, 3)):
+            width = int(rng.integers(2, 10))
+            first = int(rng.integers(0, bands - width))
+            mel[:, first : first + width] = mel[:, first : first + width].mean()
+    return mel.astype(np.float32)
 
 
 def warp(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -54,13 +86,41 @@ def coloured_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     return noise
 
 
+def drifting_gain(count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) a speaker turning away and coming back: a gain that wanders by some dB over seconds."""
+    knots = rng.normal(0, rng.uniform(1, 5), max(3, count // (SAMPLE_RATE * 3 // 2)))
+    return 10 ** (np.interp(np.arange(count), np.linspace(0, count, len(knots)), knots) / 20)
+
+
+def telephone(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """300 to 3400 Hz (ITU-T G.712), in half of the cases with G.711's 8-bit mu-law steps."""
+    x = sosfilt(butter(4, [300, 3400], "bandpass", fs=SAMPLE_RATE, output="sos"), x)
+    if rng.random() < 0.5:
+        top = np.abs(x).max() + 1e-9
+        steps = np.round(np.sign(x) * np.log1p(255 * np.abs(x) / top) / np.log(256) * 127) / 127
+        x = top * np.sign(steps) * np.expm1(np.abs(steps) * np.log(256)) / 255
+    return x
+
+
+def breath(count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) float32, peak about 1: air drawn in or let out, hissing noise with two broad resonances that swells."""
+    time = np.linspace(0, 1, count)
+    noise = rng.standard_normal(count)
+    x = np.zeros(count)
+    for centre in (rng.uniform(700, 1600), rng.uniform(1800, 4500)):
+        low, high = centre / 1.5, min(centre * 1.5, 7800)
+        x += rng.uniform(0.4, 1) * sosfilt(butter(2, [low, high], "bandpass", fs=SAMPLE_RATE, output="sos"), noise)
+    x *= np.sin(np.pi * time ** rng.uniform(0.6, 1.6)) ** 1.5
+    return (x / (np.abs(x).max() + 1e-9)).astype(np.float32)
+
+
 def room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exponentially decaying noise as a room response: RT60 0.15 to 0.8 s, direct sound kept at time 0."""
-    rt60 = rng.uniform(0.15, 0.8)
+    """Exponentially decaying noise as a room response: RT60 0.15 to 0.9 s, direct sound kept at time 0."""
+    rt60 = rng.uniform(0.15, 0.9)
     length = int(rt60 * SAMPLE_RATE)
     tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     tail[: int(0.002 * SAMPLE_RATE)] = 0
-    tail *= 10 ** (-rng.uniform(-2, 15) / 20) / np.sqrt((tail**2).sum() + 1e-9)
+    tail *= 10 ** (-rng.uniform(-4, 15) / 20) / np.sqrt((tail**2).sum() + 1e-9)
     tail[0] = 1
     return fftconvolve(x, tail)[: len(x)]
 
@@ -77,10 +137,10 @@ def equalise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def through_codec(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Through MP3 or Vorbis and back (libsndfile adds no delay)."""
+    """Through MP3, Vorbis or Opus and back (libsndfile adds no delay)."""
     import soundfile
 
-    kind, subtype = [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS")][rng.integers(2)]
+    kind, subtype = [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS")][rng.integers(3)]
     buffer = io.BytesIO()
     soundfile.write(buffer, x, SAMPLE_RATE, format=kind, subtype=subtype)
     buffer.seek(0)

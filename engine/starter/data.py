@@ -9,7 +9,7 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE, log_mel
 from .articulation import GRID, Style, mouth_controls, to_frames
-from .augment import augment, warp
+from .augment import augment, augment_mel, breath, warp
 from .performance import FRAME_RATE
 from .phones import PHONES
 
@@ -101,9 +101,20 @@ class ChunkMaker:
             phones += [PHONES[p] for p in u.phones]
             starts += list(position + u.starts / factor)
             ends += list(position + u.ends / factor)
+            position += len(audio) / SAMPLE_RATE
             pause = rng.uniform(0.7, 1.6) if rng.random() < 0.1 else rng.uniform(0.05, 0.7)
-            position += len(audio) / SAMPLE_RATE + pause
+            if pause > 0.25 and rng.random() < 0.35:
+                add_breath(samples, position + 0.03, pause - 0.06, rng)
+            position += pause
         return fill_pauses(Chunk(samples, phones, np.array(starts), np.array(ends)))
+
+
+def add_breath(samples: np.ndarray, start: float, longest: float, rng: np.random.Generator) -> None:
+    """A breath 10 to 35 dB under the speech into the pause [start, start + longest) s of (S,) samples, in place."""
+    sound = breath(round(min(longest, rng.uniform(0.18, 0.6)) * SAMPLE_RATE), rng)
+    at = round(start * SAMPLE_RATE)
+    room = max(0, len(samples) - at)
+    samples[at : at + len(sound)] += (sound * 0.3 * 10 ** (-rng.uniform(10, 35) / 20))[:room]
 
 
 def fill_pauses(chunk: Chunk) -> Chunk:
@@ -164,5 +175,5 @@ class EncoderExamples:
         babble = self.maker.draw(rng).samples if rng.random() < 0.25 else None
         if rng.random() < 0.85:
             samples = augment(samples, babble, rng)
-        mel = log_mel(samples)[: round(CHUNK_SECONDS * GRID)]
+        mel = augment_mel(log_mel(samples)[: round(CHUNK_SECONDS * GRID)], rng)
         return mel, phones, controls

@@ -42,13 +42,28 @@ HEAD_POSE = {"sad": (0.10, 0.0, 0.03), "contempt": (-0.05, 0.06, 0.05), "angry":
 
 @dataclass(frozen=True)
 class Feeling:
-    """Emotion weights (7,) in 0..1 of EMOTIONS, constant over a clip; all zero is neutral."""
+    """Emotion weights in 0..1 of EMOTIONS: (7,) for a whole clip or (T, 7) frame by frame; all zero is neutral."""
 
     weights: np.ndarray
 
 
-def random_feeling(rng: np.random.Generator) -> Feeling:
-    """A third neutral, most others one emotion at some intensity, some a mixture of two."""
+def random_feeling(rng: np.random.Generator, frames: int) -> Feeling:
+    """(frames, 7): two thirds hold one feeling, a third turn to another one or two on the way.
+
+    A turn takes 0.3 to 1.2 s: facial expressions of emotion rise within about half a second and linger for 0.5 to 4 s
+    (Ekman & Friesen 1982, "Felt, false and miserable smiles").
+    """
+    weights = np.tile(random_mixture(rng), (frames, 1))
+    if rng.random() < 0.35:
+        for _ in range(rng.integers(1, 3)):
+            start, length = rng.uniform(0.1, 0.9) * frames, rng.uniform(0.3, 1.2) * FRAME_RATE
+            t = np.clip((np.arange(frames) - start) / length, 0, 1)[:, None]
+            weights = weights + (random_mixture(rng) - weights) * (t * t * (3 - 2 * t))
+    return Feeling(weights.astype(np.float32))
+
+
+def random_mixture(rng: np.random.Generator) -> np.ndarray:
+    """(7,) in 0..1: a third neutral, most others one emotion at some intensity, some a mixture of two."""
     weights = np.zeros(len(EMOTIONS), np.float32)
     draw = rng.random()
     if draw > 0.33:
@@ -56,7 +71,7 @@ def random_feeling(rng: np.random.Generator) -> Feeling:
     if draw > 0.9:
         weights *= 0.6
         weights[rng.integers(len(EMOTIONS))] += 0.4 * rng.random()
-    return Feeling(np.minimum(weights, 1))
+    return np.minimum(weights, 1)
 
 
 def pose_weights(emotion: str) -> np.ndarray:
@@ -79,20 +94,21 @@ def perform(
     """
     frames = len(controls)
     c = {name: controls[:, i].copy() for i, name in enumerate(CONTROLS)}
-    factor = dict.fromkeys(("jaw", "lip"), 1.0)
-    offset = 0.0
-    head_pose = np.zeros(3)
+    felt = np.broadcast_to(feeling.weights, (frames, len(EMOTIONS)))
+    factor = {name: np.ones(frames) for name in ("jaw", "lip")}
+    offset = np.zeros(frames)
+    head_pose = np.zeros((frames, 3))
     face = np.zeros((frames, len(LEARNED)), np.float32)
     gains = np.exp(rng.normal(0, 0.2, (len(EMOTIONS), len(LEARNED))))
     for index, emotion in enumerate(EMOTIONS):
-        weight = float(feeling.weights[index])
-        if weight == 0:
+        weight = felt[:, index]
+        if not weight.any():
             continue
         factor["jaw"] *= 1 + weight * (JAW_FACTOR.get(emotion, 1.0) - 1)
         factor["lip"] *= 1 + weight * (LIP_FACTOR.get(emotion, 1.0) - 1)
         offset += weight * JAW_OFFSET.get(emotion, 0.0)
-        head_pose += weight * np.array(HEAD_POSE.get(emotion, (0, 0, 0)))
-        face += weight * pose_weights(emotion) * gains[index] * breathing(frames, rng)[:, None]
+        head_pose += weight[:, None] * np.array(HEAD_POSE.get(emotion, (0, 0, 0)))
+        face += (weight * breathing(frames, rng))[:, None] * pose_weights(emotion) * gains[index]
     speaking = np.clip(gaussian_filter1d((energy > 0.25).astype(np.float32), 3) * 1.4, 0, 1)
 
     jaw = np.clip(c["jaw"] * factor["jaw"] + offset * speaking, 0, 1)
@@ -105,8 +121,9 @@ def perform(
     return np.concatenate([np.clip(face, 0, 1), head], axis=1).astype(np.float32), contacts
 
 
-def add_mouth(face: np.ndarray, c: dict[str, np.ndarray], jaw: np.ndarray, lip_gain: float, tilt: float) -> None:
-    """Add the tendencies to the ARKit mouth weights in place. `tilt`: how much stronger the left side is (about 1)."""
+def add_mouth(face: np.ndarray, c: dict[str, np.ndarray], jaw: np.ndarray, lip_gain: np.ndarray, tilt: float) -> None:
+    """Add the tendencies to the ARKit mouth weights in place. jaw, lip_gain: (T,). `tilt`: how much stronger the left
+    side is (about 1)."""
 
     def add(name: str, values: np.ndarray) -> None:
         sided = name + "Left" in LEARNED
@@ -164,9 +181,11 @@ def smooth_noise(frames: int, width: float, rng: np.random.Generator) -> np.ndar
 
 
 def head_motion(accents: np.ndarray, speaking: np.ndarray, pose: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(T, 3) rad pitch, yaw, roll: slow drift, livelier while speaking, and nods on the accents.
+    """(T, 3) rad pitch, yaw, roll about `pose` (T, 3): slow drift, livelier while speaking, nods on the accents, a last
+    nod where a phrase ends, a small lift with the breath before one begins, and now and then a listener's nods.
 
-    Amplitudes: a few degrees, as Hadar et al. 1983 describe for speakers (slow sway under 1.8 Hz, nods on stress).
+    Amplitudes: a few degrees, as Hadar et al. 1983 describe for speakers (slow sway under 1.8 Hz, nods on stress) and
+    Hadar et al. 1985 for listeners (small repeated nods of 1 to 2 Hz in the pauses).
     """
     frames = len(accents)
     liveliness = rng.uniform(0.6, 1.3)
@@ -174,8 +193,28 @@ def head_motion(accents: np.ndarray, speaking: np.ndarray, pose: np.ndarray, rng
     sway = np.stack([smooth_noise(frames, 8, rng) for _ in range(3)], 1) * np.array([0.016, 0.012, 0.010])
     head = liveliness * (drift * (0.5 + 0.5 * speaking[:, None]) + sway * speaking[:, None])
     nods = gaussian_filter1d(accents, 1.5)
-    head[:, 0] += rng.uniform(0.03, 0.09) * nods
+    head[:, 0] += rng.uniform(0.03, 0.09) * nods + pause_nods(speaking, rng)
     return head + pose * rng.uniform(0.8, 1.2)
+
+
+def pause_nods(speaking: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(T,) rad of pitch at the edges of phrases and in the pauses between them, from (T,) 0..1 how much is spoken."""
+    time = np.arange(len(speaking))
+    pitch = np.zeros(len(speaking))
+    edges = np.diff((speaking > 0.4).astype(int), prepend=0, append=0)
+    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    for end in ends:
+        if rng.random() < 0.5:
+            pitch += rng.uniform(0.02, 0.06) * np.exp(-0.5 * ((time - end) / rng.uniform(4, 7)) ** 2)
+    for begin in begins:
+        pitch -= rng.uniform(0.0, 0.025) * np.exp(-0.5 * ((time - begin + 8) / 5) ** 2)
+    for end in ends:
+        following = begins[begins > end]
+        length = (following[0] if len(following) else len(speaking)) - end
+        if length > 0.9 * FRAME_RATE and rng.random() < 0.3:
+            inside = (time > end + 5) & (time < end + length)
+            pitch += inside * rng.uniform(0.01, 0.03) * np.sin(2 * np.pi * rng.uniform(1, 2) * (time - end - 5) / FRAME_RATE)
+    return gaussian_filter1d(pitch, 2)
 
 
 __all__ = ["EMOTIONS", "HEAD", "LEARNED", "MOTION", "MOUTH", "POSES", "TENDENCIES", "Feeling", "perform"]

@@ -70,6 +70,8 @@ _INTERJECTIONS = _phrases(
     "Oh|Ah|Wow|Hmm|Well|Um|Uh|Yes|No|Okay|Maybe|Hey|Oops|Phew|Bravo|Please|Right|Listen|Look|My my|Oh boy|Of course|"
     "I mean|You know|Believe me|Wait"
 )
+_HESITATIONS = words("um uh er hmm mhm erm ah oh well like uhm mm")
+_LAUGHS = words("ha ha hee ho heh")
 _QUESTIONS = _phrases(
     "Did {name} really {base} the {adj} {noun} {place}?|Where is the {adj} {noun} from {name}?|"
     "Why would anybody {base} my {noun}?|Who {verb} the {noun} {place}?|What if we {base} both {nouns}?|"
@@ -150,10 +152,32 @@ def sentence(rng: Random, language: str) -> str:
 
 
 def _english(rng: Random) -> str:
+    if rng.random() < 0.015:
+        return _laughter(rng)
     text = _english_clause(rng)
+    if rng.random() < 0.12:
+        text = _hesitant(rng, text)
     while len(text.split()) < 6:
         text = f"{text[:-1]}, {_english_clause(rng)}"
     return text
+
+
+def _laughter(rng: Random) -> str:
+    """ "Ha ha ha, hee hee": what people do between sentences, as the synthesisers can say it."""
+    bursts = [" ".join([rng.choice(_LAUGHS)] * rng.randint(2, 5)) for _ in range(rng.randint(2, 3))]
+    return f"{', '.join(bursts).capitalize()}, {rng.choice(_INTERJECTIONS).lower()}!"
+
+
+def _hesitant(rng: Random, text: str) -> str:
+    """The text with one to three hesitations between its words, or a word said twice."""
+    words = text.split()
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(1, len(words)) if len(words) > 1 else 0
+        if rng.random() < 0.3:
+            words.insert(at, f"{words[at].strip(',.!?')},")
+        else:
+            words.insert(at, f"{rng.choice(_HESITATIONS)},")
+    return " ".join(words)
 
 
 def _english_clause(rng: Random) -> str:

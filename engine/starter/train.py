@@ -60,10 +60,12 @@ class Plan:
 Log = Callable[[str], None]
 
 
-def train(corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print) -> None:
+def train(
+    corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print, warm_start: Path | None = None
+) -> None:
     """Run every stage that `work` does not hold yet, then write the model into `assets` (see `export`)."""
     work.mkdir(parents=True, exist_ok=True)
-    encoder = train_encoder(corpus, work, plan, log)
+    encoder = train_encoder(corpus, work, plan, log, warm_start)
     features = make_features(encoder, corpus, work, plan, log)
     train_regressor(features, work, plan, log)
     train_vqvae(features, work, plan, log)
@@ -73,13 +75,15 @@ def train(corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print) 
 
 # ---------------------------------------------------------------------------------------------------------- 1. encoder
 ENCODER = EncoderConfig(phones=len(PHONES), controls=len(CONTROLS))
+# Lips against tongue (m/n, b/d, p/t, f/th, v/th) is what shows on a face and what recordings blur most.
+PHONE_WEIGHTS = torch.tensor([1.6 if p in ("p", "b", "m", "f", "v") else 1.2 if p in "nθðw" else 1.0 for p in PHONES])
 CONTROL_WEIGHTS = torch.tensor([4.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0])  # of TENDENCIES: the jaw counts most
 
 
 def encoder_loss(encoder: SpeechEncoder, mel: Tensor, phones: Tensor, controls: Tensor) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the phones, squared error of the tendencies, binary cross-entropy of the contacts."""
     _, phone_logits, control_logits = encoder(mel)
-    phone = F.cross_entropy(phone_logits.float().flatten(0, 1), phones.flatten(), label_smoothing=0.05)
+    phone = F.cross_entropy(phone_logits.float().flatten(0, 1), phones.flatten(), PHONE_WEIGHTS, label_smoothing=0.05)
     split = len(TENDENCIES)
     tendency = (torch.sigmoid(control_logits[..., :split].float()) - controls[..., :split]).square()
     tendency = (tendency * CONTROL_WEIGHTS).mean()
@@ -87,11 +91,21 @@ def encoder_loss(encoder: SpeechEncoder, mel: Tensor, phones: Tensor, controls: 
     return phone + 10 * tendency + 3 * contact, {"phone": phone.item(), "tendency": tendency.item(), "contact": contact.item()}
 
 
-def train_encoder(corpus: Path, work: Path, plan: Plan, log: Log) -> SpeechEncoder:
-    """The speech encoder with its phone head; checkpoints to work/encoder.pt every 100 steps."""
+def train_encoder(corpus: Path, work: Path, plan: Plan, log: Log, warm_start: Path | None = None) -> SpeechEncoder:
+    """The speech encoder with its phone head; checkpoints to work/encoder.pt every 100 steps.
+
+    warm_start: a folder with a starter.safetensors of the same sizes, whose encoder is where training begins.
+    """
     torch.manual_seed(plan.seed)
     encoder = SpeechEncoder(ENCODER)
-    trainer = Trainer("encoder", encoder, plan.encoder_steps, 1.5e-3, work, log)
+    if warm_start is not None:
+        from safetensors.torch import load_file
+
+        weights = load_file(warm_start / "starter.safetensors")
+        own = {k.removeprefix("encoder."): v.float() for k, v in weights.items() if k.startswith("encoder.")}
+        encoder.load_state_dict(own)
+    rate = 1.5e-3 if warm_start is None else 1.0e-3
+    trainer = Trainer("encoder", encoder, plan.encoder_steps, rate, work, log)
     if trainer.step < trainer.steps:
         examples = EncoderExamples(corpus, plan.encoder_steps * plan.encoder_batch, plan.seed)
         left = torch.utils.data.Subset(examples, range(trainer.step * plan.encoder_batch, len(examples)))  # type: ignore[arg-type]
@@ -111,7 +125,7 @@ class Features:
     """N sounds with D performances each, 256 frames at 25 Hz.
 
     conditions: (2, N, T, C) float16, clean and degraded sound. motion: (N, D, T, M) float16. contacts: (N, D, T, 2)
-    float16. emotion: (N, D, E) float32.
+    float16. emotion: (N, D, T, E) float16.
     """
 
     conditions: np.ndarray
@@ -132,7 +146,7 @@ class Features:
                 torch.from_numpy(self.conditions[version[:, None], n[:, None], span].astype(np.float32)),
                 torch.from_numpy(self.motion[n[:, None], d[:, None], span].astype(np.float32)),
                 torch.from_numpy(self.contacts[n[:, None], d[:, None], span].astype(np.float32)),
-                torch.from_numpy(self.emotion[n, d]),
+                torch.from_numpy(self.emotion[n[:, None], d[:, None], span].astype(np.float32)),
             )
             step += 1
 
@@ -146,7 +160,7 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
         conditions = np.zeros((2, count, FRAMES, encoder.feature_dim), np.float16)
         motion = np.zeros((count, draws, FRAMES, len(MOTION)), np.float16)
         contacts = np.zeros((count, draws, FRAMES, len(CONTACTS)), np.float16)
-        emotion = np.zeros((count, draws, len(EMOTIONS)), np.float32)
+        emotion = np.zeros((count, draws, FRAMES, len(EMOTIONS)), np.float16)
         encoder.eval()
         for i in range(count):
             rng = np.random.default_rng([plan.seed, 7, i])
@@ -154,7 +168,7 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
             energy = loudness(chunk.samples)[:FRAMES]
             for d in range(draws):
                 curves = mouth_controls(chunk.phones, chunk.starts, chunk.ends, CHUNK_SECONDS, random_style(rng), rng)
-                feeling = random_feeling(rng)
+                feeling = random_feeling(rng, FRAMES)
                 motion[i, d], contacts[i, d] = perform(to_frames(curves, FRAME_RATE, FRAMES), energy, feeling, rng)
                 emotion[i, d] = feeling.weights
             babble = maker.draw(rng).samples
@@ -185,7 +199,7 @@ def train_regressor(features: Features, work: Path, plan: Plan, log: Log) -> Mou
     jaw, close = MOUTH.index("jawOpen"), MOUTH.index("mouthClose")
 
     def loss(conditions: Tensor, motion: Tensor, contacts: Tensor, emotion: Tensor) -> tuple[Tensor, dict[str, float]]:
-        mouth, logits = model(conditions, emotion[:, None].expand(-1, conditions.shape[1], -1))
+        mouth, logits = model(conditions, emotion)
         target = motion[..., MOUTH_COLUMNS]
         weights = (mouth - target).square().mean()
         speed = (mouth.diff(dim=1) - target.diff(dim=1)).square().mean()
@@ -286,8 +300,7 @@ def train_denoiser(features: Features, work: Path, plan: Plan, log: Log) -> Deno
         t = torch.randint(len(schedule), (len(x),))
         kept = (torch.rand(len(x), 1, 1) >= CONDITION_DROPOUT).float()
         noisy = schedule.add_noise(target, t, torch.randn_like(target))
-        felt = (emotion[:, None] * kept).expand(-1, x.shape[1], -1)
-        predicted = model(noisy, t, model.embed_audio(conditions * kept), felt)
+        predicted = model(noisy, t, model.embed_audio(conditions * kept), emotion * kept)
         latent = (predicted - target).square().mean()
         out = vqvae.decode(predicted * deviation + mean)
         decoded = ((out - x).square() * weights).mean()
