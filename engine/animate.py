@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import __version__
 from .audio import load_audio
+from .devices import FULL_ENGINE, NUMPY, starter_device
 from .errors import Cancelled, InputError
 from .motion import FaceMotion
 
@@ -38,7 +39,8 @@ class AnimateOptions:
     """What the user chooses. None means the model's own default.
 
     emotion: weights 0..1 by name; empty is neutral. intensity: 0..1, a factor on all of them. fps: frames per second of
-    the result. mouth_variation: 0 (the same mouth for every seed) to 1 (sampled). device: auto, cuda, mps or cpu.
+    the result. mouth_variation: 0 (the same mouth for every seed) to 1 (sampled). device: auto, cuda, mps, cpu, or numpy
+    (the starter model without PyTorch).
     """
 
     emotion: Mapping[str, float] = field(default_factory=dict)
@@ -63,7 +65,6 @@ def animate(
 
     Raises InputError (one sentence: bad sound, unknown emotion or model, option out of range) and Cancelled.
     """
-    from .devices import pick_device
     from .starter.pipeline import Starter, Stopwatch
 
     emotion = check_options(options)
@@ -76,7 +77,7 @@ def animate(
 
     clock = Stopwatch()
     report("load", 0, 1)
-    loaded = load_model(model, str(pick_device(options.device)))
+    loaded = load_model(model, starter_device(options.device))
     clock.lap("load")
     samples = load_audio(audio_path)
     clock.lap("audio")
@@ -94,12 +95,19 @@ def animate(
 def _animate_starter(
     model: Starter, samples: np.ndarray, emotion: dict[str, float], options: AnimateOptions, report: Progress
 ) -> FaceMotion:
-    from .starter.pipeline import DEFAULT_STEPS, DEFAULT_VARIATION, Stopwatch, generate
+    from .starter.pipeline import (
+        DEFAULT_STEPS,
+        DEFAULT_VARIATION,
+        Stopwatch,
+        constant_emotion,
+        generate,
+        model_frames,
+    )
 
     motion = generate(
         model,
         samples,
-        emotion,
+        constant_emotion(model, emotion, model_frames(model, samples)),
         options.seed,
         options.steps or DEFAULT_STEPS,
         options.fps or DEFAULT_FPS,
@@ -112,6 +120,7 @@ def _animate_starter(
     clock.lap("geometry")
     report("geometry", 1, 1)
     motion.meta["seconds"] = {**motion.meta["seconds"], **clock.laps}
+    motion.meta["emotion"] = emotion
     return motion
 
 
@@ -145,7 +154,10 @@ def check_options(options: AnimateOptions) -> dict[str, float]:
 
 
 def load_model(name: str, device: str) -> Starter | LgldmModel:
-    """The model `name`: "starter", or a folder with a converted or trained model; kept in memory between calls."""
+    """The model `name`: "starter", or a folder with a converted or trained model; kept in memory between calls.
+
+    device: "numpy" (starter-format models only), "cpu", "cuda" or "mps". Raises InputError.
+    """
     folder = ASSETS / "starter" if name == "starter" else Path(name)
     if not (folder / "config.json").is_file():
         raise InputError(f"There is no model '{name}': '{folder}' has no config.json.")
@@ -155,14 +167,20 @@ def load_model(name: str, device: str) -> Starter | LgldmModel:
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: str, written: int) -> Starter | LgldmModel:
     """`written` makes a model that was converted or trained anew load anew."""
-    import torch
-
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind", "starter")
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
     if kind not in KINDS:
         raise InputError(f"The model in '{folder}' is of the kind '{kind}', which this engine does not know.")
+    if kind == "starter":
+        from .starter.pipeline import load
+
+        return load(folder, device)
+    if device == NUMPY:
+        raise InputError(f"The model '{folder.name}' {FULL_ENGINE}.")
+    import torch
+
     return importlib.import_module(KINDS[kind], __package__).load(folder, torch.device(device))
 
 

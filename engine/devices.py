@@ -1,14 +1,21 @@
-"""Which processors the models can run on, and why not."""
+"""Which processors the models can run on, and why not. With PyTorch that is the full engine; without it, the built-in
+one: the starter model on NumPy.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from .errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+NUMPY = "numpy"  # the device of the built-in engine, on which no torch is imported
+# The end of a sentence that says what the built-in engine cannot do.
+FULL_ENGINE = "needs the full engine: install it in Edit > Preferences > Add-ons > FaceDiff"
 
 
 @dataclass(frozen=True)
@@ -21,8 +28,20 @@ class Device:
     reason: str
 
 
+def has_torch() -> bool:
+    """Whether this Python holds PyTorch; it is not imported."""
+    return find_spec("torch") is not None
+
+
+def built_in_device() -> Device:
+    """The only device of the built-in engine."""
+    return Device("cpu", "CPU (built in)", True, f"The starter model on NumPy; everything else {FULL_ENGINE}.")
+
+
 def list_devices() -> list[Device]:
     """Every device kind the engine knows, best first; the CPU is always there and always usable."""
+    if not has_torch():
+        return [built_in_device()]
     import torch
 
     devices = []
@@ -47,8 +66,10 @@ def list_devices() -> list[Device]:
 def pick_device(name: str = "auto") -> torch.device:
     """The torch device for "auto", "cuda", "mps" or "cpu"; auto takes the first usable of `list_devices`.
 
-    Raises InputError when the named device is unknown or cannot be used here.
+    Raises InputError when the named device is unknown or cannot be used here, or there is no torch.
     """
+    if not has_torch():
+        raise InputError(f"This Python has no PyTorch, and what you ask for {FULL_ENGINE}.")
     import torch
 
     devices = {d.id: d for d in list_devices()}
@@ -59,3 +80,13 @@ def pick_device(name: str = "auto") -> torch.device:
     if not devices[name].usable:
         raise InputError(f"The device '{name}' cannot be used: {devices[name].reason}")
     return torch.device(name)
+
+
+def starter_device(name: str = "auto") -> str:
+    """What the starter model runs on: "numpy" where that is asked for or there is no torch, else as `pick_device`.
+
+    Raises InputError when the named device cannot be used here.
+    """
+    if name == NUMPY or (name in ("auto", "cpu") and not has_torch()):
+        return NUMPY
+    return str(pick_device(name))

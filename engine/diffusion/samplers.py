@@ -1,26 +1,38 @@
 """Samplers, each one plain function: noise in, x0 out, with a denoiser that predicts x0.
 
 `denoise(x, t)` takes x (B, ...) and an integer timestep and returns the x0 prediction. `step_done(step, total)` is
-called after each evaluation; it may raise to stop the sampling.
+called after each evaluation; it may raise to stop the sampling. x is a torch tensor or a NumPy array: with a schedule of
+the same kind the arithmetic is the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from .schedule import Schedule
 
+if TYPE_CHECKING:
+    import torch
+
+Tensor = Any  # torch.Tensor or np.ndarray
 Denoise = Callable[[Tensor, int], Tensor]
 StepDone = Callable[[int, int], None]
 
 
 def ddim_timesteps(total: int, steps: int) -> list[int]:
-    """`steps` + 1 timesteps from total - 1 down to -1 (the clean end), equally spaced and truncated as in Song et al. 2021."""
-    return [int(t) for t in torch.linspace(-1, total - 1, steps + 1)][::-1]
+    """`steps` + 1 timesteps from total - 1 down to -1 (the clean end), equally spaced and truncated as in Song et al. 2021.
+
+    Spaced in float32 from both ends to the middle, as torch.linspace does, because the truncation shows every rounding.
+    """
+    first, last = np.float32(-1), np.float32(total - 1)
+    stride = (last - first) / np.float32(steps)
+    i = np.arange(steps + 1, dtype=np.float32)
+    spaced = np.where(i < (steps + 1) // 2, first + stride * i, last - stride * (steps - i))
+    return [int(t) for t in spaced][::-1]
 
 
 def ddim(
@@ -65,6 +77,8 @@ def ddpm(
 
     fresh_noise(t) gives the noise added after step t (t > 0), in x's shape; without it, it is drawn from the generator.
     """
+    import torch
+
     x, total = noise, len(schedule)
     for t in reversed(range(total)):
         x0 = denoise(x, t)

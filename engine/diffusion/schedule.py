@@ -1,12 +1,19 @@
-"""The noise schedule of a DDPM (Ho et al. 2020) with the cosine betas of Nichol & Dhariwal 2021."""
+"""The noise schedule of a DDPM (Ho et al. 2020) with the cosine betas of Nichol & Dhariwal 2021.
+
+Computed by NumPy and given as its arrays (`cosine_schedule_arrays`) or as tensors; only the latter need torch.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -40,31 +47,50 @@ class Schedule:
 
 
 def cosine_schedule(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
-    """The cosine schedule with betas clipped to [0, 0.9999]."""
-    k = torch.linspace(0, timesteps, timesteps + 1, dtype=torch.float64)
-    bar = torch.cos((k / timesteps + offset) / (1 + offset) * math.pi / 2) ** 2
-    bar = bar / bar[0]
-    return schedule_from_betas(torch.clip(1 - bar[1:] / bar[:-1], 0, 0.9999))
+    """The cosine schedule with betas clipped to [0, 0.9999], as tensors."""
+    return _as_tensors(_factors(_cosine_betas(timesteps, offset)))
 
 
-def schedule_from_betas(betas: Tensor, dtype: torch.dtype = torch.float32) -> Schedule:
-    """All factors from (T,) float64 betas, given as `dtype`."""
+def cosine_schedule_arrays(timesteps: int = 1000, offset: float = 0.008) -> Schedule:
+    """The same as NumPy arrays, for the samplers to work on NumPy arrays. `add_noise` needs the tensors."""
+    arrays: dict[str, Any] = _factors(_cosine_betas(timesteps, offset))
+    return Schedule(**{name: value.astype(np.float32) for name, value in arrays.items()})
+
+
+def schedule_from_betas(betas: Tensor, dtype: torch.dtype | None = None) -> Schedule:
+    """All factors from (T,) float64 betas, given as `dtype` (None: float32)."""
+    return _as_tensors(_factors(betas.numpy()), dtype)
+
+
+def _cosine_betas(timesteps: int, offset: float) -> np.ndarray:
+    k = np.arange(timesteps + 1, dtype=np.float64)
+    bar = np.cos((k / timesteps + offset) / (1 + offset) * math.pi / 2) ** 2
+    return np.clip(1 - bar[1:] / bar[:-1], 0, 0.9999)
+
+
+def _factors(betas: np.ndarray) -> dict[str, np.ndarray]:
+    """Every field of `Schedule`, float64."""
     alphas = 1 - betas
-    bar = torch.cumprod(alphas, dim=0)
-    previous = torch.cat([torch.ones(1, dtype=torch.float64), bar[:-1]])
+    bar = np.cumprod(alphas)
+    previous = np.concatenate([np.ones(1), bar[:-1]])
     variance = betas * (1 - previous) / (1 - bar)
-    factors = {
+    return {
         "betas": betas,
         "alphas_cumprod": bar,
         "alphas_cumprod_prev": previous,
-        "sqrt_alphas_cumprod": bar.sqrt(),
-        "sqrt_one_minus_alphas_cumprod": (1 - bar).sqrt(),
-        "log_one_minus_alphas_cumprod": (1 - bar).log(),
-        "sqrt_recip_alphas_cumprod": (1 / bar).sqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / bar - 1).sqrt(),
+        "sqrt_alphas_cumprod": np.sqrt(bar),
+        "sqrt_one_minus_alphas_cumprod": np.sqrt(1 - bar),
+        "log_one_minus_alphas_cumprod": np.log(1 - bar),
+        "sqrt_recip_alphas_cumprod": np.sqrt(1 / bar),
+        "sqrt_recipm1_alphas_cumprod": np.sqrt(1 / bar - 1),
         "posterior_variance": variance,
-        "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
-        "posterior_mean_coef1": betas * previous.sqrt() / (1 - bar),
-        "posterior_mean_coef2": (1 - previous) * alphas.sqrt() / (1 - bar),
+        "posterior_log_variance_clipped": np.log(np.maximum(variance, 1e-20)),
+        "posterior_mean_coef1": betas * np.sqrt(previous) / (1 - bar),
+        "posterior_mean_coef2": (1 - previous) * np.sqrt(alphas) / (1 - bar),
     }
-    return Schedule(**{name: value.to(dtype) for name, value in factors.items()})
+
+
+def _as_tensors(factors: dict[str, np.ndarray], dtype: torch.dtype | None = None) -> Schedule:
+    import torch
+
+    return Schedule(**{name: torch.from_numpy(value).to(dtype or torch.float32) for name, value in factors.items()})

@@ -1,29 +1,31 @@
-"""The starter model at work: samples in, `FaceMotion` out. The same LG-LDM classes as the released models, small."""
+"""The starter model at work: samples in, `FaceMotion` out. The same LG-LDM classes as the released models, small.
+
+NumPy only; the networks come from `networks_torch` or `networks_numpy`. The noise, the sampler, the codebook and all
+that follows are computed here, so that both give the same performance for the same seed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .. import life
 from ..audio import SAMPLE_RATE, log_mel
 from ..diffusion.samplers import ddim
-from ..diffusion.schedule import Schedule, cosine_schedule
+from ..diffusion.schedule import Schedule, cosine_schedule_arrays
 from ..errors import InputError
 from ..face.arkit import ARKIT_52
-from ..lgldm.denoiser import Denoiser, DenoiserConfig
-from ..lgldm.vqvae import VQVAE, VQVAEConfig
 from ..motion import ROTATION_NAMES, FaceMotion
-from .encoder import EncoderConfig, MouthRegressor, RegressorConfig, SpeechEncoder
-from .performance import HEAD, apply_contacts
+from ..tensor_file import read_tensors
+from .contacts import HEAD, apply_contacts
+from .networks import Networks
 from .resample import contacts_at, values_at
 
 DEFAULT_STEPS = 8
@@ -39,127 +41,182 @@ REST_RANGE = (0.6, 0.9)
 # Gaussian smoothing, in model frames of 40 ms, against the trembling of few sampling steps.
 HEAD_SMOOTHING, FACE_SMOOTHING = 2.0, 1.2
 PARTING = ("jawOpen", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight")
+# Two codes whose squared distances differ by less than this share the frame, so that no processor's rounding decides.
+TIE = 0.02
 
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass
 class Starter:
-    """The loaded starter model; every part on one device, in evaluation mode."""
+    """The loaded starter model. latent_mean, latent_deviation: (D,); motion_scale: (M,); all float32."""
 
     name: str
     frame_rate: int
     emotions: list[str]
     motion: list[str]
     learned: list[str]
-    encoder: SpeechEncoder
-    regressor: MouthRegressor
-    vqvae: VQVAE
-    denoiser: Denoiser
-    latent_mean: Tensor
-    latent_deviation: Tensor
-    motion_scale: Tensor
-    schedule: Schedule
-    device: torch.device
+    mouth: list[str]
+    networks: Networks
+    latent_mean: np.ndarray
+    latent_deviation: np.ndarray
+    motion_scale: np.ndarray
+    schedule: Schedule  # of NumPy arrays
 
 
-def load(folder: Path, device: torch.device) -> Starter:
-    """Read config.json and starter.safetensors of a starter-format folder. Raises InputError when they do not fit."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+@dataclass(frozen=True)
+class Heard:
+    """What a clip's sound and emotion say before anything is sampled; everything per model frame.
 
+    conditions: (T, C). felt: (T, E). mouth: (T, mouth channels) of the regressor. contacts: (T, 2) strengths of close and
+    fv. silence: (T,) 0..1.
+    """
+
+    conditions: np.ndarray
+    felt: np.ndarray
+    mouth: np.ndarray
+    contacts: np.ndarray
+    silence: np.ndarray
+
+
+def load(folder: Path, device: str) -> Starter:
+    """Read config.json and starter.safetensors of a starter-format folder.
+
+    device: "numpy" (no torch is imported), "cpu", "cuda" or "mps". Raises InputError when the files do not fit.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        tensors = {k: v.float() for k, v in load_file(folder / "starter.safetensors").items()}
-        encoder_config = {**config["encoder"], "dilations": tuple(config["encoder"]["dilations"])}
-        regressor_config = {**config["regressor"], "mouth": tuple(config["regressor"]["mouth"])}
-        parts = {
-            "encoder": SpeechEncoder(EncoderConfig(**encoder_config)),
-            "regressor": MouthRegressor(RegressorConfig(**regressor_config)),
-            "vqvae": VQVAE(VQVAEConfig(**config["vqvae"])),
-            "denoiser": Denoiser(DenoiserConfig(**config["denoiser"])),
-        }
-        for name, part in parts.items():
-            own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
-            part.load_state_dict(own)
-            part.eval().requires_grad_(False).to(device)
+        tensors = read_tensors(folder / "starter.safetensors")
         return Starter(
             name=config["name"],
             frame_rate=config["frame_rate"],
             emotions=config["emotions"],
             motion=config["motion"],
             learned=config["learned"],
-            **parts,  # type: ignore[arg-type]
-            latent_mean=tensors["latent.mean"].to(device),
-            latent_deviation=tensors["latent.deviation"].to(device),
-            motion_scale=tensors["latent.scale"].to(device),
-            schedule=cosine_schedule(),
-            device=device,
+            mouth=config["regressor"]["mouth"],
+            networks=load_networks(config, tensors, device),
+            latent_mean=tensors["latent.mean"],
+            latent_deviation=tensors["latent.deviation"],
+            motion_scale=tensors["latent.scale"],
+            schedule=cosine_schedule_arrays(config["denoiser"]["timesteps"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, IndexError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
+
+
+def load_networks(config: dict[str, Any], tensors: dict[str, np.ndarray], device: str) -> Networks:
+    """The networks on one device, see `load`. Imports torch only where it is asked for."""
+    if device == "numpy":
+        from .networks_numpy import NumpyNetworks
+
+        return NumpyNetworks(config, tensors)
+    from .networks_torch import TorchNetworks
+
+    return TorchNetworks(config, tensors, device)
+
+
+def model_frames(model: Starter, samples: np.ndarray) -> int:
+    """T: how many model frames `generate` needs for (S,) samples at 16 kHz; frame i is at i / frame_rate s."""
+    return int(np.ceil(len(samples) / SAMPLE_RATE * model.frame_rate)) + 1
+
+
+def constant_emotion(model: Starter, emotion: Mapping[str, float], frames: int) -> np.ndarray:
+    """(frames, E) float32 of one emotion, weights 0..1 by name, all the time."""
+    return np.tile(np.array([emotion.get(name, 0.0) for name in model.emotions], np.float32), (frames, 1))
 
 
 def generate(
     model: Starter,
     samples: np.ndarray,
-    emotion: dict[str, float],
+    felt: np.ndarray,
     seed: int,
     steps: int,
     fps: float,
     variation: float,
     progress: Progress,
 ) -> FaceMotion:
-    """samples: (S,) float32 at 16 kHz. emotion: weights 0..1 by name. Returns ceil(seconds * fps) frames (at least 1).
+    """samples: (S,) float32 at 16 kHz. felt: (T, E) float32, T = `model_frames`: weights 0..1 of the model's emotions in
+    every model frame (`constant_emotion` makes one). Returns ceil(seconds * fps) frames (at least 1).
 
-    The same samples, seed, steps and device give identical motion. `progress(stage, step, total)` may raise to stop.
+    The same samples, emotions, seed and steps give identical motion on one device, and within 1e-3 on any other.
+    `progress(stage, step, total)` may raise to stop.
     """
-    seconds = len(samples) / SAMPLE_RATE
-    model_frames = int(np.ceil(seconds * model.frame_rate)) + 1
     clock = Stopwatch()
     progress("features", 0, 1)
-    with torch.inference_mode():
-        mel = torch.from_numpy(log_mel(samples))[None].to(model.device)
-        conditions = model.encoder.conditions(mel, model_frames)
-        felt = torch.tensor([emotion.get(e, 0.0) for e in model.emotions], device=model.device)
-        felt = felt.expand(1, model_frames, -1)
-        mouth, contact_logits = model.regressor(conditions, felt)
-        silence = model.encoder.silence(conditions)[0].cpu().numpy()
-        audio = model.denoiser.embed_audio(conditions)
-        clock.lap("features")
-
-        # One seed must not mean one performance: the sound is part of what seeds the noise. Drawn on the CPU in float32,
-        # so that every device starts from the same numbers.
-        own_seed = performance_seed(seed, samples)
-        generator = torch.Generator().manual_seed(own_seed)
-        noise = torch.randn(1, model_frames, model.vqvae.config.latent_dim, generator=generator).to(model.device)
-
-        def denoise(x: Tensor, t: int) -> Tensor:
-            return model.denoiser(x, torch.tensor([t], device=model.device), audio, felt)
-
-        latent = ddim(denoise, noise, model.schedule, steps, step_done=lambda s, n: progress("sampling", s, n))
-        latent = latent * model.latent_deviation + model.latent_mean
-        clock.lap("sampling")
-
-        progress("decode", 0, 1)
-        quantised = model.vqvae.quantiser(latent).latent
-        # The codebook keeps mouth shapes crisp but makes slow channels flicker: brows and head come un-quantised.
-        sharp, smooth = ((model.vqvae.decode(z) * model.motion_scale)[0].cpu().numpy() for z in (quantised, latent))
-    mouth_names = list(model.regressor.config.mouth)
-    sampled = smooth.copy()
-    columns = [model.motion.index(n) for n in mouth_names]
-    sampled[:, columns] = (1 - variation) * mouth[0].cpu().numpy() + variation * sharp[:, columns]
-    steady(sampled, model.motion, mouth_names)
-    rest = REST_STRENGTH * smooth_step(silence, *REST_RANGE)
-    sampled[:, [model.motion.index(n) for n in PARTING]] *= (1 - rest)[:, None]
-    contacts = sharpen(torch.sigmoid(contact_logits)[0].cpu().numpy())
-    motion = assemble(model, sampled, contacts, variation, own_seed, seconds, fps)
+    heard = listen(model, samples, felt)
+    clock.lap("features")
+    own_seed = performance_seed(seed, samples)
+    latent = sample(model, heard, starting_noise(model, own_seed, len(felt)), steps, progress)
+    clock.lap("sampling")
+    progress("decode", 0, 1)
+    sampled = face_of(model, heard, latent, variation)
+    seconds = len(samples) / SAMPLE_RATE
+    motion = assemble(model, sampled, heard.contacts, variation, own_seed, seconds, fps)
     clock.lap("decode")
     motion.meta.update(
-        {"model": model.name, "seed": seed, "steps": steps, "sampler": "ddim", "emotion": emotion,
-         "mouth_variation": variation, "device": model.device.type, "seconds": clock.laps}
+        {"model": model.name, "seed": seed, "steps": steps, "sampler": "ddim", "mouth_variation": variation,
+         "device": model.networks.device, "runtime": model.networks.runtime, "seconds": clock.laps}
     )  # fmt: skip
     return motion
+
+
+def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
+    """The networks' part that is no diffusion. samples: (S,) at 16 kHz; felt: (T, E)."""
+    networks = model.networks
+    felt = np.ascontiguousarray(felt, dtype=np.float32)
+    conditions = networks.conditions(log_mel(samples), len(felt))
+    mouth, contact_logits = networks.mouth(conditions, felt)
+    contacts = sharpen(1 / (1 + np.exp(-contact_logits)))
+    return Heard(conditions, felt, mouth, contacts, networks.silence(conditions))
+
+
+def starting_noise(model: Starter, own_seed: int, frames: int) -> np.ndarray:
+    """(frames, D) float32 Gaussian noise: the same numbers wherever it is drawn, and a longer clip begins as a shorter."""
+    generator = np.random.Generator(np.random.PCG64(own_seed))
+    return generator.standard_normal((frames, model.networks.latent_dim), dtype=np.float32)
+
+
+def sample(model: Starter, heard: Heard, noise: np.ndarray, steps: int, progress: Progress) -> np.ndarray:
+    """(T, D) noise to the (T, D) latent of a performance, in the units of the VQ-VAE."""
+    denoise = model.networks.denoiser(heard.conditions, heard.felt)
+    latent = ddim(denoise, noise, model.schedule, steps, step_done=lambda s, n: progress("sampling", s, n))
+    return latent * model.latent_deviation + model.latent_mean
+
+
+def face_of(model: Starter, heard: Heard, latent: np.ndarray, variation: float) -> np.ndarray:
+    """(T, D) latent of `sample` to (T, M) model frames: mouth from the regressor and the sampled one, face and head steadied.
+
+    The codebook keeps mouth shapes crisp but makes slow channels flicker: brows and head come un-quantised.
+    """
+    networks = model.networks
+    sharp, smooth = (networks.decode(z) * model.motion_scale for z in (quantise(networks.codebook, latent), latent))
+    columns = [model.motion.index(name) for name in model.mouth]
+    sampled = smooth.copy()
+    sampled[:, columns] = (1 - variation) * heard.mouth + variation * sharp[:, columns]
+    steady(sampled, model.motion, model.mouth)
+    rest = REST_STRENGTH * smooth_step(heard.silence, *REST_RANGE)
+    sampled[:, [model.motion.index(name) for name in PARTING]] *= (1 - rest)[:, None]
+    return sampled
+
+
+def quantise(codebook: np.ndarray, latent: np.ndarray) -> np.ndarray:
+    """(T, D) latent to the nearest codes of (K, d); where two are equally near, to their mean, and smoothly between.
+
+    In float64 and without a hard choice near a tie (see TIE), so that the result is continuous in the latent.
+    """
+    book = codebook.astype(np.float64)
+    codes = latent.reshape(-1, book.shape[1])
+    out = np.empty_like(codes)
+    for start in range(0, len(codes), 1 << 14):  # bounded memory
+        part = codes[start : start + (1 << 14)].astype(np.float64)
+        distance = np.square(book).sum(1) - 2 * part @ book.T  # the code's own square is the same for every row
+        nearest = np.argpartition(distance, 1, axis=1)[:, :2]
+        pair = np.take_along_axis(distance, nearest, axis=1)
+        share = smooth_step(pair[:, 1] - pair[:, 0], -TIE, TIE)[:, None]  # of the first of the two
+        out[start : start + (1 << 14)] = share * book[nearest[:, 0]] + (1 - share) * book[nearest[:, 1]]
+    return out.reshape(latent.shape)
 
 
 def assemble(
@@ -217,8 +274,12 @@ def smooth_step(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def performance_seed(seed: int, samples: np.ndarray) -> int:
-    """A 63-bit seed from the user's seed and the sound itself (SHA-256)."""
-    digest = hashlib.sha256(np.ascontiguousarray(samples).tobytes() + str(seed).encode()).digest()
+    """A 63-bit seed from the user's seed and the sound itself (SHA-256), so that one seed does not mean one performance.
+
+    The sound counts in steps of 16 bits: the last digits of its samples depend on the processor that resampled it.
+    """
+    heard = np.round(np.asarray(samples, np.float64) * 32768).astype("<i4")
+    digest = hashlib.sha256(heard.tobytes() + str(seed).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
