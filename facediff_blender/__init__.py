@@ -3,10 +3,10 @@
 
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
-    from . import panels, preferences, properties, session
-    from .operators import add_head, engine, export, generate
+    from . import head_properties, panels, preferences, properties, session
+    from .operators import add_head, engine, export, generate, takes
 
-    return [preferences, properties, session, add_head, engine, generate, export, panels]
+    return [preferences, properties, head_properties, session, add_head, engine, generate, takes, export, panels]
 
 
 def register() -> None:

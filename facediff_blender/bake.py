@@ -9,12 +9,12 @@ import bpy
 import numpy as np
 
 from ..engine.motion import FaceMotion
-from . import compat, heads
+from . import compat, heads, written
+from .assign import TAKE_PROPERTY, assign, why_not_writable
 from .resample import to_scene
 from .rotations import axis_angles, euler_angles, matrices_from_euler, matrices_from_quaternions, quaternions
 from .strips import Timing
 
-TAKE_PROPERTY = "facediff_take"  # on the action: what the take was made from
 LINEAR = 1  # the number of 'LINEAR' among a key's interpolations, which foreach_set wants
 BONES = (*heads.JOINTS, "jaw")  # those that a motion turns; the starter head's jaw is a shape key and no bone
 REGIONS = (
@@ -44,6 +44,17 @@ class Take:
     note: str = ""  # a sentence on how exact it is, where it is not exact
 
 
+@dataclass(frozen=True)
+class Stroke:
+    """A curve to be: the datablock and property that it moves, its group, and its values (F,)."""
+
+    owner: bpy.types.ID
+    path: str
+    index: int
+    group: str
+    values: np.ndarray
+
+
 def region_of(channel: str) -> str:
     """The name of the F-curve group that a channel belongs to."""
     return next((region for prefix, region in REGIONS if channel.startswith(prefix)), "Other")
@@ -65,18 +76,16 @@ def bake(
     the file.
     Raises BakeError before anything is changed.
     """
-    keys, bones = _targets(head, motion)
+    keys, bones = targets(head, motion)
     positions = timing.frame(np.arange(motion.frames) / motion.fps)
     frames, weights, rotations = to_scene(motion, positions)
-    ranges = [_slider(keys, channel) for channel in motion.channels]
-    weights = np.clip(weights, *np.array(ranges).T) if ranges else weights
     action = bpy.data.actions.new(f"FaceDiff {label}")
     try:
-        slots = [_write_keys(action, keys, motion.channels, frames, weights, still)]
-        owners: list[bpy.types.ID] = [keys]
-        if bones:
-            slots.append(_write_bones(action, bones, motion.rotation_names, frames, rotations))
-            owners.append(bones[0].id_data)
+        compat.new_curves(action, keys)
+        for stroke in strokes(keys, bones, motion, weights, rotations):
+            write_stroke(action, stroke, frames)
+        for name in still:
+            write_stroke(action, Stroke(keys, key_path(name), 0, "Still", np.zeros(1)), frames[:1])
     except BaseException:
         bpy.data.actions.remove(action)
         raise
@@ -84,11 +93,8 @@ def bake(
     action.use_frame_range = True
     action.frame_start, action.frame_end = float(frames[0]), float(frames[-1])
     action[TAKE_PROPERTY] = {**(facts or {}), "start": timing.start, "rate": timing.rate, "fps": motion.fps}
-    for owner, slot in zip(owners, slots):
-        data = owner.animation_data_create()
-        if data.action is not None:
-            data.action.use_fake_user = True  # the earlier take, or the user's own work, survives without a user
-        data.action, data.action_slot = action, slot
+    written.store(action)
+    assign(head, action)
     return Take(action, int(frames[0]), int(frames[-1]))
 
 
@@ -112,7 +118,7 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
     names = tuple(block.name for block in keys.key_blocks[1:])
     weights = np.empty((len(frames), len(names)), np.float32)
     for k, name in enumerate(names):
-        curve = curves.get((_key_path(name), 0))
+        curve = curves.get((key_path(name), 0))
         weights[:, k] = keys.key_blocks[name].value if curve is None else [curve.evaluate(f) for f in frames]
     rig = heads.rig_of(head)
     bones = [rig.pose.bones[j] for j in heads.JOINTS if j in rig.pose.bones] if rig is not None else []
@@ -127,7 +133,8 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
     )
 
 
-def _targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key, list[bpy.types.PoseBone]]:
+def targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key, list[bpy.types.PoseBone]]:
+    """The shape keys and the bones that the motion moves. Raises BakeError when it cannot be written on this head."""
     keys = head.data.shape_keys
     if keys is None or (motion.channels and not set(motion.channels) & set(keys.key_blocks.keys())):
         raise BakeError(f"'{head.name}' has none of the shape keys that the motion moves, such as 'jawOpen'.")
@@ -135,60 +142,48 @@ def _targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key,
         raise BakeError("The motion has no frames.")
     rig = heads.rig_of(head)
     bones = [rig.pose.bones[n] for n in motion.rotation_names if n in BONES and n in rig.pose.bones] if rig else []
-    for owner in (keys, *{bone.id_data for bone in bones}):
-        if not owner.is_editable:
-            raise BakeError(f"'{owner.name}' is linked from another file and cannot be animated here.")
-        if owner.animation_data is not None and owner.animation_data.use_tweak_mode:
-            raise BakeError(f"An NLA strip of '{owner.name}' is being tweaked: leave tweak mode (Tab) first.")
+    if problem := why_not_writable(head):
+        raise BakeError(problem)
     for bone in bones:
         if bone.rotation_mode == "AXIS_ANGLE":
             raise BakeError(f"The bone '{bone.name}' is in Axis Angle mode: choose Euler or Quaternion for it first.")
     return keys, bones
 
 
-def _slider(keys: bpy.types.Key, name: str) -> tuple[float, float]:
-    block = keys.key_blocks.get(name)
-    return (0.0, 1.0) if block is None else (block.slider_min, block.slider_max)
-
-
-def _key_path(name: str) -> str:
+def key_path(name: str) -> str:
+    """The data path of a shape key's value in its Key."""
     return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
 
 
-def _write_keys(
-    action: bpy.types.Action,
+def strokes(
     keys: bpy.types.Key,
-    channels: tuple[str, ...],
-    frames: np.ndarray,
-    weights: np.ndarray,
-    still: tuple[str, ...],
-) -> bpy.types.ActionSlot:
-    slot, bag = compat.new_curves(action, keys)
-    for k, channel in enumerate(channels):
-        if channel in keys.key_blocks:
-            _write_curve(bag, _key_path(channel), 0, region_of(channel), frames, weights[:, k])
-    for name in still:
-        _write_curve(bag, _key_path(name), 0, "Still", frames[:1], np.zeros(1))
-    return slot
-
-
-def _write_bones(
-    action: bpy.types.Action,
     bones: list[bpy.types.PoseBone],
-    names: tuple[str, ...],
-    frames: np.ndarray,
+    motion: FaceMotion,
+    weights: np.ndarray,
     rotations: np.ndarray,
-) -> bpy.types.ActionSlot:
-    slot, bag = compat.new_curves(action, bones[0].id_data)
+) -> list[Stroke]:
+    """What a motion on F scene frames writes: weights (F, K), clamped to the sliders, and rotation matrices (F, J, 3, 3)."""
+    found = []
+    for k, channel in enumerate(motion.channels):
+        if (block := keys.key_blocks.get(channel)) is not None:
+            values = np.clip(weights[:, k], block.slider_min, block.slider_max)
+            found.append(Stroke(keys, key_path(channel), 0, region_of(channel), values))
     for bone in bones:
-        matrices = rotations[:, names.index(bone.name)]
+        matrices = rotations[:, motion.rotation_names.index(bone.name)]
         if bone.rotation_mode == "QUATERNION":
             attribute, values = "rotation_quaternion", quaternions(matrices)
         else:
             attribute, values = "rotation_euler", euler_angles(matrices, bone.rotation_mode)
-        for axis in range(values.shape[1]):
-            _write_curve(bag, bone.path_from_id(attribute), axis, bone.name, frames, values[:, axis])
-    return slot
+        path = bone.path_from_id(attribute)
+        found += [Stroke(bone.id_data, path, axis, bone.name, values[:, axis]) for axis in range(values.shape[1])]
+    return found
+
+
+def write_stroke(action: bpy.types.Action, stroke: Stroke, frames: np.ndarray) -> None:
+    """A new curve of the action with a LINEAR key on each frame (F,)."""
+    slot = compat.slot_for(action, stroke.owner)
+    bag = compat.bags_of(action, slot)[0] if slot is not None else compat.new_curves(action, stroke.owner)[1]
+    _write_curve(bag, stroke.path, stroke.index, stroke.group, frames, stroke.values)
 
 
 def _write_curve(

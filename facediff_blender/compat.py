@@ -70,8 +70,26 @@ def curves_of(owner: bpy.types.ID) -> dict[tuple[str, int], bpy.types.FCurve]:
     data = owner.animation_data
     if data is None or data.action is None or data.action_slot is None:
         return {}
-    bags = (strip.channelbag(data.action_slot) for layer in data.action.layers for strip in layer.strips)
-    return {(curve.data_path, curve.array_index): curve for bag in bags if bag is not None for curve in bag.fcurves}
+    bags = bags_of(data.action, data.action_slot)
+    return {(curve.data_path, curve.array_index): curve for bag in bags for curve in bag.fcurves}
+
+
+def slot_for(action: bpy.types.Action, owner: bpy.types.ID) -> bpy.types.ActionSlot | None:
+    """The action's slot for a datablock of this kind: that of its name, else the first; None when there is none."""
+    found = [slot for slot in action.slots if slot.target_id_type == owner.id_type]
+    return next((slot for slot in found if slot.name_display == owner.name), next(iter(found), None))
+
+
+def curves_in(action: bpy.types.Action, id_type: str) -> dict[tuple[str, int], bpy.types.FCurve]:
+    """The F-curves of an action's first slot for this kind of datablock ("KEY", "OBJECT"), by (data path, index)."""
+    slot = next((slot for slot in action.slots if slot.target_id_type == id_type), None)
+    return {} if slot is None else {(c.data_path, c.array_index): c for bag in bags_of(action, slot) for c in bag.fcurves}
+
+
+def bags_of(action: bpy.types.Action, slot: bpy.types.ActionSlot) -> list[bpy.types.ActionChannelbag]:
+    """The channelbags that hold the slot's F-curves."""
+    bags = (strip.channelbag(slot) for layer in action.layers for strip in layer.strips)
+    return [bag for bag in bags if bag is not None]
 
 
 def use_material_nodes(material: bpy.types.Material) -> Any:

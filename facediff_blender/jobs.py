@@ -41,7 +41,8 @@ OVER = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 class Job:
     """One request on its way. The panel reads state, stage, fraction (0..1), seconds_left (None: unknown), message (the
-    sentence of a failure, or why it was cancelled), detail (for a report to the developers), seconds (per stage)."""
+    sentence of a failure, or why it was cancelled), code (of a failure), detail (for a report to the developers), seconds
+    (per stage)."""
 
     def __init__(self, request: Generate, client: EngineClient) -> None:
         self.request = request
@@ -50,6 +51,7 @@ class Job:
         self.fraction = 0.0
         self.seconds_left: float | None = None
         self.message = ""
+        self.code = ""
         self.detail = ""
         self.seconds: dict[str, float] = {}
         self.cancel_requested = False
@@ -110,7 +112,7 @@ class Job:
         elif isinstance(event, Cancelled):
             self._end(JobState.CANCELLED, "Cancelled.")
         elif isinstance(event, Failure):
-            self.detail = event.detail
+            self.code, self.detail = event.code, event.detail
             self._end(JobState.FAILED, event.message)
         elif isinstance(event, Result):
             self._arrive(event)

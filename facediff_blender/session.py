@@ -1,7 +1,6 @@
-"""The engine and the job of this Blender session, and the timer that keeps both going without ever waiting.
+"""The engine and the jobs of this Blender session, and the timer that keeps both going without ever waiting.
 
-Nothing here holds on to Blender's data between two ticks: undo, redo and file loads invalidate such references. A
-`Reference` remembers a name and the session's id of a datablock and finds it again, or finds that it is gone.
+Nothing here holds on to Blender's data between two ticks: undo, redo and file loads invalidate such references.
 """
 
 from __future__ import annotations
@@ -16,55 +15,15 @@ from typing import Any
 import bpy
 
 from ..engine.motion import FaceMotion, MotionError
-from . import compat, preferences, strips, takes
+from . import preferences
 from .bake import BakeError, Take
 from .engine_client import EngineClient, EngineError
-from .jobs import Job, Jobs, JobState
+from .generation import Batch, Generation
+from .jobs import Jobs, JobState
 
 TICK_SECONDS = 0.1  # between two looks at the engine
 BUDGET_SECONDS = 0.004  # of one look; a tick may take 5 ms in all
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A datablock of `bpy.data.<collection>` by name and session_uid."""
-
-    collection: str
-    name: str
-    uid: int
-
-    @classmethod
-    def to(cls, collection: str, datablock: bpy.types.ID) -> Reference:
-        """A reference to this datablock."""
-        return cls(collection, datablock.name, datablock.session_uid)
-
-    def find(self) -> Any:
-        """The datablock, under whatever name it has now; None when it is gone."""
-        data = getattr(bpy.data, self.collection)
-        candidate = data.get(self.name)
-        if candidate is not None and candidate.session_uid == self.uid:
-            return candidate
-        return next((block for block in data if block.session_uid == self.uid), None)
-
-
-@dataclass
-class Generation:
-    """A press of Generate on its way: the engine's job, what it is for, and its private folder."""
-
-    job: Job
-    head: Reference
-    scene: Reference
-    sequencer_scene: Reference
-    strip: str
-    span: tuple[int, int]
-    content_start: float
-    timing: strips.Timing  # in frames of the sequencer's scene
-    folder: Path
-    facts: dict[str, Any]
-    extend_range: bool
-    vertices: takes.VertexOptions = field(default_factory=takes.VertexOptions)
-    note: str = ""  # what the take says about its exactness
-    motion: FaceMotion | None = None
+HOPELESS = ("engine", "install", "disk_full")  # failures after which the other generations of a batch would fail too
 
 
 @dataclass
@@ -72,7 +31,8 @@ class Session:
     """All that this add-on remembers outside the file. There is one, `current`."""
 
     jobs: Jobs | None = None
-    generation: Generation | None = None
+    batch: Batch | None = None
+    generation: Generation | None = None  # the one of the batch that the engine works on
     message: str = ""  # one sentence for the panel on how the last thing went
     failed: bool = False  # whether that sentence is bad news
     detail: list[str] = field(default_factory=list)  # the last lines of the engine's log, when it crashed
@@ -126,7 +86,7 @@ def tick() -> bool:
     if jobs is None:
         return False
     waiting = jobs.client.state == "starting"
-    if generation is not None and not generation.job.over and (gone := _what_is_gone(generation)):
+    if generation is not None and not generation.job.over and (gone := generation.what_is_gone()):
         generation.job.abandon(gone)
     if jobs.tick(budget_seconds=BUDGET_SECONDS):
         _redraw()
@@ -157,45 +117,77 @@ def cancel() -> None:
 
 
 def abandon(reason: str) -> None:
-    """Give the running generation up at once, for the reason in one sentence."""
+    """Give the running generation and those that wait up at once, for the reason in one sentence."""
     if (generation := current.generation) is not None:
+        current.batch.waiting.clear()
         generation.job.abandon(reason)
         _close(generation)
 
 
 def new_folder() -> Path:
-    """A private folder for one generation's sound."""
+    """A private folder for the sounds of one batch."""
     return Path(tempfile.mkdtemp(prefix="facediff-", dir=bpy.app.tempdir or None))
 
 
-def take_motion() -> tuple[FaceMotion, Generation]:
-    """The motion that waits to be applied. Raises BakeError when none does."""
-    generation = current.generation
-    if generation is None or generation.motion is None:
+def submit(context: bpy.types.Context, batch: Batch) -> None:
+    """Begin a batch; the timer does the rest. Where the engine cannot be started it has ended already, and `current.failed`.
+
+    Raises EngineError, with the batch's folder gone, when no engine is chosen.
+    """
+    try:
+        engine(context)
+    except EngineError:
+        shutil.rmtree(batch.folder, ignore_errors=True)
+        raise
+    current.say("")
+    current.batch = batch
+    try:
+        _start_next(batch)
+    except BaseException:
+        current.batch = None
+        raise
+    if current.generation is not None and current.generation.job.over:
+        tick()
+    else:
+        start_timer()
+
+
+def progress() -> tuple[float, str]:
+    """The share (0..1) of the batch that is done, and "2 of 4" when it is more than one generation."""
+    batch, generation = current.batch, current.generation
+    if generation is None:
+        return 0.0, ""
+    if batch is None or batch.total == 1:
+        return generation.job.fraction, ""
+    number = batch.total - len(batch.waiting)
+    return (number - 1 + generation.job.fraction) / batch.total, f"{number} of {batch.total}"
+
+
+def apply_take() -> Take:
+    """Write the motion that waits on its head. Raises BakeError, with nothing changed, when that is impossible."""
+    if current.generation is None or current.batch is None:
         raise BakeError("There is no finished generation to apply.")
-    return generation.motion, generation
+    return current.generation.write(current.batch.begun)
 
 
-def write_take(motion: FaceMotion, generation: Generation) -> Take:
-    """Bake the motion on the generation's head. Raises BakeError, with nothing changed, when that is impossible."""
-    if gone := _what_is_gone(generation):
-        raise BakeError(gone)
-    head, scene = generation.head.find(), generation.scene.find()
-    edit = generation.sequencer_scene.find()
-    strip = strips.find_strip(edit, generation.strip)
-    timing = generation.timing
-    first, after_last = strips.audible_span(strip)
-    if after_last - first == generation.span[1] - generation.span[0]:  # only moved meanwhile: the face moves along
-        moved = compat.strip_content_start(strip) - generation.content_start
-        timing = strips.Timing(timing.start + moved, timing.rate)
-    timing = strips.in_scene_of_head(timing, scene, edit, strip)
-    facts = generation.facts
-    label = f"{generation.strip} {facts['emotion']} {facts['seed']}"
-    take = takes.write(head, motion, timing, label, facts, generation.vertices)
-    generation.note = take.note
-    if generation.extend_range:
-        scene.frame_end = max(scene.frame_end, take.frame_end)
-    return take
+def _start_next(batch: Batch) -> None:
+    """Hand the next generation to the engine; after the last, end the batch."""
+    while batch.waiting:
+        generation = batch.waiting.pop(0)
+        if gone := generation.what_is_gone():
+            batch.book(gone, failed=False)
+            continue
+        try:
+            audio, options = generation.request(batch.folder)
+            generation.job = engine(bpy.context).submit(str(audio), **options)
+        except (EngineError, OSError) as error:
+            batch.book(str(error), failed=True)
+            continue
+        current.generation = generation
+        return
+    current.batch = None
+    shutil.rmtree(batch.folder, ignore_errors=True)
+    current.say(batch.summary(), failed=batch.failed, detail=batch.detail)
 
 
 def _apply(generation: Generation) -> None:
@@ -219,27 +211,19 @@ def _apply(generation: Generation) -> None:
 
 
 def _close(generation: Generation) -> None:
-    """Forget a generation that is over, and say how it went."""
+    """Forget a generation that is over, book how it went, and go on with the next."""
+    job, batch = generation.job, current.batch
     current.generation = None
-    shutil.rmtree(generation.folder, ignore_errors=True)
-    job = generation.job
+    assert job is not None and batch is not None
+    batch.seconds += sum(job.seconds.values())
     if job.state is JobState.DONE:
-        seconds = sum(job.seconds.values())
-        current.say(f"{f'Done in {seconds:.1f} s.' if seconds else 'Done.'} {generation.note}".strip())
+        batch.done += 1
+        batch.note = generation.note
     else:
-        current.say(job.message, failed=job.state is JobState.FAILED, detail=job.detail)
-
-
-def _what_is_gone(generation: Generation) -> str:
-    """One sentence on what the generation was for and is no more, or ""."""
-    head, scene, edit = generation.head.find(), generation.scene.find(), generation.sequencer_scene.find()
-    if scene is None or edit is None:
-        return "The scene was deleted while its face was being generated, so nothing was changed."
-    if head is None or scene not in head.users_scene:
-        return "The head was deleted while its face was being generated, so nothing was changed."
-    if strips.find_strip(edit, generation.strip) is None:
-        return "The sound strip was deleted or renamed while the face was being generated, so nothing was changed."
-    return ""
+        batch.book(job.message, failed=job.state is JobState.FAILED, detail=job.detail)
+        if job.cancel_requested or job.code in HOPELESS:
+            batch.waiting.clear()
+    _start_next(batch)
 
 
 def _redraw() -> None:

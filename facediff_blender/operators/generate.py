@@ -1,15 +1,17 @@
 """Generate a take, cancel it, and write it when it has come."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
 
 from ...engine.face.arkit import ARKIT_52
-from .. import compat, preferences, session, strips, takes
+from .. import emotions, preferences, session, strips, takes
 from ..bake import BakeError
 from ..engine_client import EngineError
-from ..jobs import JobState
+from ..generation import Batch, Generation, Speech
+from ..references import Reference
 
 
 def why_not(context: bpy.types.Context) -> str:
@@ -45,6 +47,17 @@ class FACEDIFF_OT_generate(bpy.types.Operator):
     bl_idname = "facediff.generate"
     bl_label = "Generate"
 
+    variations: bpy.props.IntProperty(
+        name="Variations", description="So many takes, with this seed and those that follow", default=1, min=1, max=16
+    )
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        """What the button does."""
+        if properties.variations > 1:
+            return f"{properties.variations} takes one after the other, with this seed and those that follow"
+        return cls.__doc__ or ""
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Whether everything is chosen."""
@@ -54,64 +67,66 @@ class FACEDIFF_OT_generate(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Take the strip's sound and hand it to the engine; the timer does the rest."""
-        try:
-            generation = _begin(context)
-        except (strips.StripError, EngineError, OSError) as error:
-            session.current.say(str(error), failed=True)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        session.current.say("")
-        session.current.generation = generation
-        if generation.job.state is JobState.FAILED:
-            session.tick()
-            self.report({"ERROR"}, generation.job.message)
-            return {"CANCELLED"}
-        session.start_timer()
-        return {"FINISHED"}
+        settings = context.scene.facediff
+        head, strip = settings.chosen_head(context), settings.chosen_strip(context)
+
+        def prepare(folder: Path) -> list[Generation]:
+            speech = Speech.of(settings.scene_of_strips(context), strip, folder)
+            seeds = range(settings.seed, settings.seed + self.variations)
+            return [generation_of(context, head, strip, speech, seed) for seed in seeds]
+
+        return begin(self, context, prepare)
 
 
-def _begin(context: bpy.types.Context) -> session.Generation:
-    """Extract the sound and submit the job. Raises StripError, EngineError or OSError with nothing left behind."""
-    settings = context.scene.facediff
-    head, strip = settings.chosen_head(context), settings.chosen_strip(context)
-    edit = settings.scene_of_strips(context)
-    scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
-    jobs = session.engine(context)
-    facts = {"emotion": settings.emotion, "intensity": settings.intensity, "seed": settings.seed, "strip": strip.name}
-    if settings.model:
-        facts["model"] = settings.model
+def begin(
+    operator: bpy.types.Operator, context: bpy.types.Context, prepare: Callable[[Path], list[Generation]]
+) -> set[str]:
+    """Submit the generations that `prepare` makes in a private folder, and return what the operator returns.
+
+    When they cannot be begun the operator and the panel say why in a sentence, and nothing is left behind.
+    """
     folder = session.new_folder()
     try:
-        sound = strips.extract(edit, strip, folder)
-        job = jobs.submit(
-            str(sound.path),
-            emotion={settings.emotion: 1.0},
-            intensity=settings.intensity,
-            seed=settings.seed,
-            model=settings.model_folder(),
-            device=preferences.get(context).device,
-        )
-        return session.Generation(
-            job=job,
-            head=session.Reference.to("objects", head),
-            scene=session.Reference.to("scenes", scene),
-            sequencer_scene=session.Reference.to("scenes", edit),
-            strip=strip.name,
-            span=strips.audible_span(strip),
-            content_start=compat.strip_content_start(strip),
-            timing=sound.timing,
-            folder=folder,
-            facts=facts,
-            extend_range=settings.extend_range,
-            vertices=takes.VertexOptions(settings.vertex_result, settings.tolerance / 1000),
-        )
+        batch = Batch(folder, prepare(folder))
+        session.submit(context, batch)
+    except (strips.StripError, BakeError, EngineError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        session.current.say(str(error), failed=True)
+        operator.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+    if session.current.generation is None and session.current.failed:
+        operator.report({"ERROR"}, session.current.message)
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+def generation_of(
+    context: bpy.types.Context, head: bpy.types.Object, strip: bpy.types.Strip, speech: Speech, seed: int
+) -> Generation:
+    """What the panel's settings, the head and the strip ask for. speech: the strip's sound."""
+    settings = context.scene.facediff
+    scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
+    feeling = emotions.of_strip(strip)
+    if feeling is None and head.facediff.animate_emotion:
+        feeling = emotions.of_head(head, scene, speech.timing_in(scene), speech.seconds)
+    if feeling is None:
+        feeling = emotions.Feeling({settings.emotion: 1.0}, settings.intensity)
+    return Generation(
+        speech=speech,
+        head=Reference.to("objects", head),
+        scene=Reference.to("scenes", scene),
+        feeling=feeling,
+        options={"seed": seed, "model": settings.model_folder(), "device": preferences.get(context).device},
+        extend_range=settings.extend_range,
+        vertices=takes.VertexOptions(settings.vertex_result, settings.tolerance / 1000),
+    )
 
 
 class FACEDIFF_OT_cancel(bpy.types.Operator):
-    """Cancel the running generation; nothing is changed"""
+    """Cancel the running generation, and those that wait; nothing is changed"""
 
     bl_idname = "facediff.cancel"
     bl_label = "Cancel"
@@ -138,7 +153,7 @@ class FACEDIFF_OT_apply_take(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Bake the motion that the session holds."""
         try:
-            take = session.write_take(*session.take_motion())
+            take = session.apply_take()
         except BakeError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -43,14 +43,17 @@ class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
 
 def _draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     generation = session.current.generation
-    if generation is not None:
+    if generation is not None and generation.job is not None:
+        share, number = session.progress()
+        text = progress_text(generation.job)
         row = layout.row(align=True)
-        row.progress(factor=generation.job.fraction, text=progress_text(generation.job))
+        row.progress(factor=share, text=f"{number} · {text}" if number else text)
         row.operator("facediff.cancel", text="", icon="X")
     else:
-        row = layout.row()
+        row = layout.row(align=True)
         row.scale_y = 1.4
-        row.operator("facediff.generate", icon="PLAY")
+        row.operator("facediff.generate", icon="PLAY").variations = 1
+        row.operator("facediff.generate", text="4 Variations").variations = 4
         if reason := generate.why_not(context):
             sentence(layout, reason)
     draw_message(layout)

@@ -9,6 +9,7 @@ import bpy
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from addon_from_tree import load_addon  # noqa: E402
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from facediff_tree.engine.face.arkit import ARKIT_52
 from facediff_tree.engine.motion import FaceMotion
-from facediff_tree.facediff_blender import bake, compat, heads, preferences, session
+from facediff_tree.facediff_blender import bake, compat, generation, heads, preferences, session
 from facediff_tree.facediff_blender.engine_client import EngineClient, Limits
 from facediff_tree.facediff_blender.jobs import Jobs
 
@@ -276,8 +276,7 @@ def test_a_head_deleted_at_the_last_moment_is_noticed_by_the_operator(tmp_path):
     scene_with_speech(tmp_path)
     stand_in(HERE / "motion_engine.py", a_motion(tmp_path), 2)
     bpy.ops.facediff.generate()
-    generation = session.current.generation
-    generation.motion = FaceMotion.load(a_motion(tmp_path))
+    session.current.generation.motion = FaceMotion.load(a_motion(tmp_path))
     bpy.data.objects.remove(head())
     with pytest.raises(RuntimeError, match="head was deleted"):
         bpy.ops.facediff.apply_take()
@@ -342,12 +341,12 @@ def test_a_fault_of_our_own_ends_the_job_in_a_sentence(tmp_path, monkeypatch, ca
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr(session.takes, "write", broken)
+    monkeypatch.setattr(generation.takes, "write", broken)
     bpy.ops.facediff.generate()
     run()
     assert session.current.failed and session.current.message == "ZeroDivisionError: a fault" and untouched()
-    monkeypatch.setattr(session, "_what_is_gone", broken)
     bpy.ops.facediff.generate()
+    monkeypatch.setattr(generation.Generation, "what_is_gone", broken)
     assert session._on_timer() is None and "a fault" in capsys.readouterr().err
     assert "has a fault" in session.current.message and untouched()
 

@@ -39,7 +39,7 @@ class Layout:
                 self.drawn.append(f"operator {args[0]}")
             elif "text" in options:
                 self.drawn.append(str(options["text"]))
-            return Layout(self.drawn)
+            return Layout(self.drawn) if name != "operator" else SimpleNamespace()
 
         return call
 

@@ -1,0 +1,218 @@
+"""Switch, duplicate, delete, compare and repeat the takes of a head."""
+
+from pathlib import Path
+
+import bpy
+
+from .. import bake, session, strips, take_list, takes
+from ..assign import why_not_writable
+from ..bake import BakeError
+from ..generation import Generation, Speech
+from ..references import Reference
+from . import generate
+
+
+def chosen(context: bpy.types.Context) -> tuple[bpy.types.Object | None, bpy.types.Action | None]:
+    """The panel's head and its current take; None where there is none."""
+    head = context.scene.facediff.chosen_head(context)
+    action = bake.current_take(head) if head is not None and head.type == "MESH" else None
+    return head, action if take_list.is_take(action) else None
+
+
+def why_no_take(context: bpy.types.Context) -> str:
+    """One sentence on why there is no take to work on, or ""."""
+    head, action = chosen(context)
+    if head is None:
+        return "Add a head, or choose one."
+    if action is None:
+        return f"'{head.name}' has no take yet: generate one, or choose one from the list."
+    return why_not_writable(head)
+
+
+def why_not_deletable(context: bpy.types.Context) -> str:
+    """One sentence on why the current take cannot be deleted, or ""."""
+    return why_no_take(context) or take_list.why_not_deletable(*chosen(context))
+
+
+def why_not_comparable(context: bpy.types.Context) -> str:
+    """One sentence on why there is nothing to compare the current take with, or ""."""
+    if problem := why_no_take(context):
+        return problem
+    head, action = chosen(context)
+    other = head.facediff.compared
+    if other is None or other not in take_list.of_head(head):
+        return "Choose the take to compare with."
+    return "Choose another take to compare with." if other == action else ""
+
+
+def why_not_repeatable(context: bpy.types.Context) -> str:
+    """One sentence on why the current take cannot be made again, or ""."""
+    if session.current.generation is not None:
+        return "A generation is running."
+    if problem := why_no_take(context):
+        return problem
+    passages = take_list.passages_of(chosen(context)[1])
+    if not passages:
+        return "The take was made by an older FaceDiff, which did not note from what."
+    for passage in passages:
+        scene = bpy.data.scenes.get(passage.scene)
+        strip = strips.find_strip(scene, passage.strip) if scene is not None else None
+        if strip is None:
+            return f"The strip '{passage.strip}' that the take speaks is gone."
+        if problem := strips.why_unheard(scene, strip):
+            return problem
+    return ""
+
+
+class _TakeOperator:
+    """What they share: they are grey, with the reason, when `why_not` gives one."""
+
+    bl_options = {"REGISTER", "UNDO"}
+    why_not = staticmethod(why_no_take)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether it can be done now."""
+        if reason := cls.why_not(context):
+            cls.poll_message_set(reason)
+        return not reason
+
+
+class FACEDIFF_OT_switch_take(bpy.types.Operator):
+    """Let this take move the head"""
+
+    bl_idname = "facediff.switch_take"
+    bl_label = "Switch Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: bpy.props.StringProperty(name="Take")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Assign its curves to the shape keys and the rig."""
+        head, _ = chosen(context)
+        action = next((take for take in take_list.of_head(head) if take.name == self.name), None)
+        if action is None:
+            self.report({"ERROR"}, f"There is no take '{self.name}'.")
+            return {"CANCELLED"}
+        try:
+            take_list.switch(head, action)
+        except BakeError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class FACEDIFF_OT_duplicate_take(_TakeOperator, bpy.types.Operator):
+    """Copy the current take, to edit the copy"""
+
+    bl_idname = "facediff.duplicate_take"
+    bl_label = "Duplicate Take"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Copy the action and switch to the copy."""
+        take_list.duplicate(*chosen(context))
+        return {"FINISHED"}
+
+
+class FACEDIFF_OT_delete_take(_TakeOperator, bpy.types.Operator):
+    """Remove the current take from the file; the one before it becomes current"""
+
+    bl_idname = "facediff.delete_take"
+    bl_label = "Delete Take"
+    why_not = staticmethod(why_not_deletable)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Remove the action."""
+        take_list.delete(*chosen(context))
+        return {"FINISHED"}
+
+
+class FACEDIFF_OT_compare_takes(_TakeOperator, bpy.types.Operator):
+    """Change to the compared take and, at the next press, back (Y in the 3D View); also while it plays"""
+
+    bl_idname = "facediff.compare_takes"
+    bl_label = "Compare Takes"
+    bl_options = {"REGISTER", "UNDO_GROUPED"}
+    why_not = staticmethod(why_not_comparable)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Swap the current take and the compared one."""
+        head, action = chosen(context)
+        other = head.facediff.compared
+        take_list.switch(head, other)
+        head.facediff.compared = action
+        self.report({"INFO"}, other.name)
+        return {"FINISHED"}
+
+
+class FACEDIFF_OT_repeat_take(bpy.types.Operator):
+    """Make the current take again from what it was made from, as a new take"""
+
+    bl_idname = "facediff.repeat_take"
+    bl_label = "Repeat"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Whether all that it was made from is there."""
+        if reason := why_not_repeatable(context):
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Queue a generation per passage; the timer does the rest."""
+        head, action = chosen(context)
+        passages = take_list.passages_of(action)
+
+        def prepare(folder: Path) -> list[Generation]:
+            return [repetition(context, head, p, folder, shares=len(passages) > 1) for p in passages]
+
+        return generate.begin(self, context, prepare)
+
+
+def repetition(
+    context: bpy.types.Context, head: bpy.types.Object, passage: take_list.Passage, folder: Path, shares: bool
+) -> Generation:
+    """The generation that makes a passage again. Raises StripError when its strip sounds different by now."""
+    edit = bpy.data.scenes[passage.scene]
+    speech = Speech.of(edit, strips.find_strip(edit, passage.strip), folder)
+    if speech.digest != passage.sound:
+        raise strips.StripError(f"The strip '{passage.strip}' sounds different by now: press Generate for a new take.")
+    scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
+    return Generation(
+        speech=speech,
+        head=Reference.to("objects", head),
+        scene=Reference.to("scenes", scene),
+        feeling=passage.felt,
+        options=passage.options(),
+        vertices=takes.VertexOptions(**passage.vertices),
+        shares=shares,
+    )
+
+
+CLASSES = (
+    FACEDIFF_OT_switch_take,
+    FACEDIFF_OT_duplicate_take,
+    FACEDIFF_OT_delete_take,
+    FACEDIFF_OT_compare_takes,
+    FACEDIFF_OT_repeat_take,
+)
+_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
+
+
+def register() -> None:
+    """Register the operators, and Y in the 3D View, which keeps its other meanings where there is nothing to compare."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    keyconfig = bpy.context.window_manager.keyconfigs.addon
+    if keyconfig is not None:  # None in Blender without a window
+        keymap = keyconfig.keymaps.new("3D View", space_type="VIEW_3D")
+        _keys.append((keymap, keymap.keymap_items.new("facediff.compare_takes", "Y", "PRESS")))
+
+
+def unregister() -> None:
+    """Take both back."""
+    for keymap, item in _keys:
+        keymap.keymap_items.remove(item)
+    _keys.clear()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,55 @@
+"""Writing into a take that is there: a further strip of speech, or a part of it made anew. All other keys stay as they are."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..engine.motion import FaceMotion
+from . import bake, compat, keyframes, written
+from .bake import BakeError, Stroke, Take
+from .resample import to_scene
+from .strips import Timing
+
+
+def add(head: bpy.types.Object, action: bpy.types.Action, motion: FaceMotion, timing: Timing) -> Take:
+    """Write a further motion in a take of the head; between two passages the face goes straight from one to the other.
+
+    Keys of the take within the motion's frames give way. Raises BakeError before anything is changed.
+    """
+    if not motion.channels:
+        raise BakeError("A model that moves vertices writes a take of its own for each strip: generate them one by one.")
+    keys, bones = bake.targets(head, motion)
+    frames, weights, rotations = to_scene(motion, np.asarray(timing.frame(np.arange(motion.frames) / motion.fps)))
+    edited = written.edited_frames(action)
+    found = bake.strokes(keys, bones, motion, weights, rotations)
+    splice(action, found, frames, int(frames[0]), int(frames[-1]), {})
+    written.store(action, {c: f[(f < frames[0]) | (f > frames[-1])] for c, f in edited.items()})
+    action.frame_start = min(action.frame_start, float(frames[0]))
+    action.frame_end = max(action.frame_end, float(frames[-1]))
+    return Take(action, int(frames[0]), int(frames[-1]))
+
+
+def splice(
+    action: bpy.types.Action,
+    strokes: list[Stroke],
+    frames: np.ndarray,
+    first: int,
+    last: int,
+    kept: dict[written.Curve, np.ndarray],
+) -> None:
+    """Write the strokes' values (F,) at the frames (F,) in place of the action's keys from `first` to `last` (inclusive).
+
+    kept: frames by curve, of keys that stay although they lie inside. Keys that stay are the same to the last bit.
+    """
+    curves = written.curves_of(action)
+    for stroke in strokes:
+        slot = compat.slot_for(action, stroke.owner)
+        name = (slot.handle if slot is not None else 0, stroke.path, stroke.index)
+        curve = curves.get(name)
+        if curve is None:
+            bake.write_stroke(action, stroke, frames)
+        else:
+            new = keyframes.dense(frames, stroke.values)
+            keyframes.splice(curve, first, last, new, kept.get(name, np.zeros(0, np.float32)))
+    action.update_tag()
