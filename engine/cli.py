@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("--steps", type=int, help="sampler steps; default: the model's own")
     animate.add_argument("--fps", type=float, help="frames per second; default: the model's own")
     animate.add_argument("--mouth-variation", type=float, help="0..1, how much takes differ at the mouth")
-    animate.add_argument("--device", default="auto", help="auto, cuda, mps or cpu; default: %(default)s")
+    animate.add_argument("--device", default="auto", help="auto, cuda, mps, cpu or numpy; default: %(default)s")
     animate.add_argument("--landmarks", action="store_true", help="write the 68 iBUG points too")
     animate.add_argument("--vertices", action="store_true", help="write every vertex of the head too")
     animate.add_argument("--progress", action="store_true", help="show progress even when stderr is no terminal")
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="take requests as JSON lines on stdin; Blender runs this")
     serve.add_argument("--log", type=Path, help="append the log to this file instead of stderr")
     serve.add_argument("--scratch", type=Path, help="a private folder to remove when stdin ends")
+    serve.add_argument("--built-in", action="store_true", help="the starter model alone, without PyTorch")
     serve.set_defaults(run=_serve)
 
     devices = commands.add_parser("devices", help="list the processors the models can run on")
@@ -162,7 +163,7 @@ def _check_out(out: Path) -> None:
 def _serve(options: argparse.Namespace) -> int:
     from .server import serve
 
-    return serve(options.log, options.scratch)
+    return serve(options.log, options.scratch, options.built_in)
 
 
 def _devices(options: argparse.Namespace) -> int:

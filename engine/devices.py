@@ -33,15 +33,20 @@ def has_torch() -> bool:
     return find_spec("torch") is not None
 
 
-def built_in_device() -> Device:
-    """The only device of the built-in engine."""
-    return Device("cpu", "CPU (built in)", True, f"The starter model on NumPy; everything else {FULL_ENGINE}.")
+def built_in_devices() -> list[Device]:
+    """The devices as the built-in engine sees them."""
+    reason = f"Everything but the starter model on the CPU {FULL_ENGINE}."
+    return [
+        Device("cuda", "CUDA GPU", False, reason),
+        Device("mps", "Apple GPU", False, reason),
+        Device("cpu", "CPU (built in)", True, "The starter model on NumPy."),
+    ]
 
 
 def list_devices() -> list[Device]:
     """Every device kind the engine knows, best first; the CPU is always there and always usable."""
     if not has_torch():
-        return [built_in_device()]
+        return built_in_devices()
     import torch
 
     devices = []
@@ -82,11 +87,14 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def starter_device(name: str = "auto") -> str:
-    """What the starter model runs on: "numpy" where that is asked for or there is no torch, else as `pick_device`.
+def starter_device(name: str = "auto", built_in: bool = False) -> str:
+    """What the starter model runs on: "numpy" where that is asked for, else as `pick_device`.
 
+    built_in: whether this is the built-in engine, as it always is without torch: "auto" and "cpu" are NumPy there.
     Raises InputError when the named device cannot be used here.
     """
-    if name == NUMPY or (name in ("auto", "cpu") and not has_torch()):
+    if built_in or not has_torch():
+        if name not in ("auto", "cpu", NUMPY):
+            raise InputError(f"The device '{name}' {FULL_ENGINE}.")
         return NUMPY
-    return str(pick_device(name))
+    return NUMPY if name == NUMPY else str(pick_device(name))

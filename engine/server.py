@@ -82,10 +82,15 @@ class Engine:
     models: list[str] = field(default_factory=list)
 
 
-def load_engine() -> Engine:
-    """Import PyTorch and the engine (about two seconds). Raises ImportError when the environment is incomplete."""
+def load_engine(built_in: bool = False) -> Engine:
+    """Import PyTorch and the engine (about two seconds). Raises ImportError when the environment is incomplete.
+
+    built_in: the starter model on NumPy alone, which Blender's own Python can run; so it is anyway without PyTorch.
+    """
     from .animate import AnimateOptions, animate
-    from .devices import list_devices, pick_device
+    from .devices import built_in_devices, has_torch, list_devices, pick_device, starter_device
+
+    built_in = built_in or not has_torch()
 
     def generate(request: Generate, progress: Report, cancelled: Callable[[], bool]) -> Savable:
         options = AnimateOptions(
@@ -95,14 +100,15 @@ def load_engine() -> Engine:
             steps=request.steps,
             fps=request.fps,
             mouth_variation=request.mouth_variation,
-            device=request.device,
+            device=starter_device(request.device, built_in=True) if built_in else request.device,
             landmarks=request.landmarks,
             vertices=request.vertices,
         )
         return animate(request.audio, options, model=request.model, progress=progress, cancelled=cancelled)
 
-    devices = [DeviceInfo(d.id, d.label, d.usable, d.reason) for d in list_devices()]
-    return Engine(generate, devices, pick_device("auto").type, ["starter"])
+    found = built_in_devices() if built_in else list_devices()
+    devices = [DeviceInfo(d.id, d.label, d.usable, d.reason) for d in found]
+    return Engine(generate, devices, "cpu" if built_in else pick_device("auto").type, ["starter"])
 
 
 @dataclass
@@ -271,11 +277,12 @@ class Server:
                 os._exit(1)
 
 
-def serve(log_file: Path | None = None, scratch: Path | None = None) -> int:
+def serve(log_file: Path | None = None, scratch: Path | None = None, built_in: bool = False) -> int:
     """Serve on this process's stdin and stdout until stdin ends; then the process ends, running jobs or not.
 
     log_file: appended to; stderr without it. scratch: the host's private folder, removed when stdin ends, because a
-    host that was killed cannot do it. Raises InputError when that is not a folder that hosts make for the purpose.
+    host that was killed cannot do it. built_in: see `load_engine`. Raises InputError when scratch is not a folder that
+    hosts make for the purpose.
     """
     if scratch is not None and not scratch.name.startswith(SCRATCH_PREFIX):
         raise InputError(f"'{scratch}' is not a private folder of a host, so it is not one to remove.")
@@ -286,7 +293,7 @@ def serve(log_file: Path | None = None, scratch: Path | None = None) -> int:
     log.info("engine %s, protocol %d, Python %s, pid %d", __version__, PROTOCOL, platform.python_version(), os.getpid())
     status = 0
     try:
-        Server(sys.stdin.buffer, events).run()
+        Server(sys.stdin.buffer, events, lambda: load_engine(built_in)).run()
     except KeyboardInterrupt:
         status = 130
     if scratch is not None:
