@@ -3,9 +3,9 @@
 
 def _modules() -> list:
     """The panels from top to bottom."""
-    from . import head, speech, takes
+    from . import emotion, head, speech, takes
 
-    return [head, speech, takes]
+    return [head, speech, emotion, takes]
 
 
 def register() -> None:

@@ -25,9 +25,14 @@ class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
         column.prop(settings, "sequencer_scene", **({} if settings.sequencer_scene else {"placeholder": shown.name}))
         strip = settings.chosen_strip(context)
         column.prop(settings, "strip", icon="SOUND", placeholder=strip.name if strip is not None else "no sound strip")
-        column.prop(settings, "emotion")
+        head = settings.chosen_head(context)
+        elsewhere = strip is not None and strip.facediff.emotion != "HEAD"
+        elsewhere |= head is not None and head.facediff.animate_emotion
         row = column.row()
-        row.active = settings.emotion != "neutral"
+        row.active = not elsewhere
+        row.prop(settings, "emotion")
+        row = column.row()
+        row.active = not elsewhere and settings.emotion != "neutral"
         row.prop(settings, "intensity", slider=True)
         column.prop(settings, "seed")
         choice = preferences.get(context)
