@@ -94,14 +94,14 @@ def read_phones(path: Path) -> Phones:
     return Phones(names, np.array(starts), np.array(ends))
 
 
-def closures(gap: np.ndarray, fps: float, phones: Phones) -> Closures:
-    """Count closures of one clip.
+def closures(gap: np.ndarray, fps: float, phones: Phones, closed: float = CLOSED) -> Closures:
+    """Count closures of one clip. closed: under which gap the lips count as closed.
 
     A bilabial is reached when some frame within TOLERANCE of it is closed. A closure is a run of closed frames that
     touches speech; a run in a pause is rest, not a closure. It is rightful within TOLERANCE of a bilabial.
     """
     time = np.arange(len(gap)) / fps
-    shut = gap < CLOSED
+    shut = gap < closed
     lips = [(s, e) for n, s, e in zip(phones.names, phones.starts, phones.ends, strict=True) if n in BILABIALS]
     reached = sum(bool(shut[(time >= s - TOLERANCE) & (time <= e + TOLERANCE)].any()) for s, e in lips)
     silent = silence_mask(time, phones, margin=TOLERANCE)

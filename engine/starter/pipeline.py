@@ -34,6 +34,9 @@ JAW_ANGLE = 0.3665  # rad (21 degrees) of jaw rotation at jawOpen 1, as the star
 # Contact probabilities are sharpened: below the first value the lips stay apart, above the second they touch.
 CLOSE_RANGE = (0.20, 0.60)
 FV_RANGE = (0.15, 0.70)
+# Frames on both sides in which a contact's peak is looked for: beside a sure contact, a probability that would otherwise
+# be enough is only its shoulder (a frame of 40 ms counts as closed when any part of it is).
+PEAK_REACH = 2
 
 # While nobody speaks, anticipation must not leave the mouth ajar: how much of it goes, and from which certainty on.
 REST_STRENGTH = 0.65
@@ -263,11 +266,18 @@ def steady(values: np.ndarray, names: list[str], mouth: list[str]) -> None:
 
 
 def sharpen(contacts: np.ndarray) -> np.ndarray:
-    """(T, 2) probabilities of close and fv to contact strengths: a smooth step over CLOSE_RANGE and FV_RANGE."""
-    return np.stack([smooth_step(contacts[:, 0], *CLOSE_RANGE), smooth_step(contacts[:, 1], *FV_RANGE)], axis=1)
+    """(T, 2) probabilities of close and fv to contact strengths: a smooth step over CLOSE_RANGE and FV_RANGE, which moves
+    up to the greatest probability near the frame where that is higher."""
+    padded = np.pad(contacts, ((PEAK_REACH, PEAK_REACH), (0, 0)), mode="edge")
+    peaks = np.lib.stride_tricks.sliding_window_view(padded, 2 * PEAK_REACH + 1, axis=0).max(axis=-1)
+    strengths = []
+    for probability, peak, (low, high) in zip(contacts.T, peaks.T, (CLOSE_RANGE, FV_RANGE), strict=True):
+        top = np.maximum(high, peak)
+        strengths.append(smooth_step(probability, top - (high - low), top))
+    return np.stack(strengths, axis=1)
 
 
-def smooth_step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def smooth_step(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
     """0 up to `low`, 1 from `high` on, with a smooth start and end (3 t^2 - 2 t^3) between."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
