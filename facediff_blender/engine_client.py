@@ -68,7 +68,8 @@ class EngineClient:
     """The engine as Blender sees it: start, send, poll, cancel, stop. All of it from one thread; nothing here waits.
 
     python: the interpreter of the engine's environment; root: the folder that holds the package `engine`;
-    log_file: where the engine's log goes, in the private folder when None; command: for tests, what to run instead.
+    built_in: run the built-in engine there; log_file: where the engine's log goes, in the private folder when None;
+    command: for tests, what to run instead.
     """
 
     def __init__(
@@ -76,13 +77,14 @@ class EngineClient:
         python: str | os.PathLike[str],
         root: str | os.PathLike[str],
         *,
+        built_in: bool = False,
         log_file: Path | None = None,
         limits: Limits = Limits(),
         command: Sequence[str] | None = None,
         engine_version: str = ENGINE_VERSION,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.python, self.root = os.fspath(python), os.fspath(root)
+        self.python, self.root, self.built_in = os.fspath(python), os.fspath(root), built_in
         self.limits, self.engine_version = limits, engine_version
         self.hello: Hello | None = None
         self.problem = ""  # the sentence of the last failure of the process itself
@@ -233,6 +235,7 @@ class EngineClient:
             return list(self._command)
         python = self.python
         serve = ["serve", "--log", str(self.log_file), "--scratch", str(self.scratch)]
+        serve += ["--built-in"] if self.built_in else []
         return [python, "-I", "-X", "utf8", "-c", BOOT, self.root, *serve]
 
     def _hear(self, event: Event, events: list[Event]) -> str:

@@ -1,4 +1,6 @@
-"""One run of the engine as a child process: its start, its two threads, its end. No bpy, standard library only."""
+"""Which engine to run, and one run of it as a child process: its start, its two threads, its end. No bpy, standard
+library only.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,38 @@ from ..engine.messages import MAX_LINE, Event, ProtocolError, decode_event
 
 # Settings of the host's own Python or launcher that would break another Python.
 HOST_VARIABLES = ("PYTHON", "VIRTUAL_ENV", "__PYVENV", "CONDA_", "_CONDA", "BLENDER_", "LD_PRELOAD", "DYLD_INSERT")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An interpreter, and whether it runs the built-in engine: the starter model on NumPy, which Blender's Python holds."""
+
+    python: str
+    built_in: bool
+
+
+def choose_engine(full: str) -> EngineChoice:
+    """The full engine where there is one, else the built-in one.
+
+    full: the Python of the full engine that the user chose or set up by hand, "" for none: then the installed one counts.
+    """
+    from .installer import engine_python
+
+    python = full or str(engine_python() or "")
+    return EngineChoice(python, False) if python else EngineChoice(own_python(), True)
+
+
+def own_python() -> str:
+    """The interpreter of the Python that runs this: Blender's own. "" when it cannot be found.
+
+    Blender sets sys.executable to it; some packages of Blender leave it empty or name Blender there.
+    """
+    if Path(sys.executable).stem.lower().startswith("python"):
+        return sys.executable
+    folder = Path(sys.prefix)
+    names = (f"python{sys.version_info[0]}.{sys.version_info[1]}", "python3", "python", "python.exe")
+    places = [folder / "bin" / name for name in names] + [folder / name for name in names]
+    return next((str(place) for place in places if place.is_file()), "")
 
 
 @dataclass(frozen=True)

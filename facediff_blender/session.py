@@ -18,6 +18,7 @@ from ..engine.motion import FaceMotion, MotionError
 from . import preferences
 from .bake import BakeError, Take
 from .engine_client import EngineClient, EngineError
+from .engine_process import choose_engine
 from .generation import Batch, Generation
 from .jobs import Jobs, JobState
 
@@ -52,13 +53,17 @@ current = Session()
 
 
 def engine(context: bpy.types.Context) -> Jobs:
-    """The engine as the preferences want it, not necessarily started. Raises EngineError when no Python is chosen."""
-    python = preferences.find_python(preferences.get(context).engine_python)
-    if not python:
-        raise EngineError("The engine's Python is not chosen yet: set it in the add-on's preferences.")
-    if current.client is None or current.client.python != python:
+    """The engine to use, not necessarily started: the full one where the preferences find it, else the built-in one.
+
+    Raises EngineError when there is neither.
+    """
+    choice = choose_engine(preferences.find_python(preferences.get(context).engine_python))
+    if not choice.python:
+        raise EngineError("Blender's own Python was not found: install the full engine in the add-on's preferences.")
+    client = current.client
+    if client is None or (client.python, client.built_in) != (choice.python, choice.built_in):
         stop_engine()
-        current.jobs = Jobs(EngineClient(python, preferences.ROOT))
+        current.jobs = Jobs(EngineClient(choice.python, preferences.ROOT, built_in=choice.built_in))
     return current.jobs
 
 
