@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from .frame_blocks import Blocks, stored_member, write_member
+
 ROTATION_NAMES = ("head", "jaw", "left_eye", "right_eye")
 OPTIONAL_ARRAYS = {"expression": (None,), "jaw_pose": (3,), "vertices": (None, 3), "landmarks68": (68, 3)}
 MAX_FRAMES = 10_000_000  # 46 hours at 60 fps; a larger header is damage, not a performance
 MAX_ARRAY_BYTES = 8 << 30
+BLOCKS_FROM = 512 << 20  # bytes; vertices from this size on are read from the file block by block
 
 
 class MotionError(ValueError):
@@ -33,7 +36,8 @@ class FaceMotion:
     rotation_names: J names; rotations: (T, J, 3) float32 axis-angle in rad, axes +x subject's left, +y up, +z forward.
     expression: (T, 50|100), jaw_pose: (T, 3) rad, only from models that speak FLAME.
     vertices: (T, V, 3) and landmarks68: (T, 68, 3), float32, metres. meta: JSON-serialisable facts about the making.
-    Raises MotionError when shapes disagree or a number is not finite.
+    vertices may be `Blocks`, which saving writes, and loading gives from BLOCKS_FROM bytes on, without holding them whole.
+    Raises MotionError when shapes disagree or a number is not finite (for Blocks: when they are saved or loaded).
     """
 
     fps: float
@@ -43,7 +47,7 @@ class FaceMotion:
     rotations: np.ndarray | None = None
     expression: np.ndarray | None = None
     jaw_pose: np.ndarray | None = None
-    vertices: np.ndarray | None = None
+    vertices: np.ndarray | Blocks | None = None
     landmarks68: np.ndarray | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -73,13 +77,12 @@ class FaceMotion:
         for name, value in present.items():
             if value is None:
                 continue
-            array = np.ascontiguousarray(value, dtype=np.float32)
+            array = value if isinstance(value, Blocks) else np.ascontiguousarray(value, dtype=np.float32)
             tail = expected[name]
             if array.ndim != 1 + len(tail) or any(w is not None and w != g for w, g in zip(tail, array.shape[1:])):
                 raise MotionError(f"The motion's '{name}' has shape {array.shape}, which does not fit.")
-            # The sum of float32 numbers in float64 is finite exactly when all are, and needs no second large array.
-            if not np.isfinite(array.sum(dtype=np.float64)):
-                raise MotionError(f"The motion's '{name}' holds a number that is not finite.")
+            if not isinstance(array, Blocks):
+                _refuse_infinite(name, array)
             put(name, array)
         if len(set(self.channels)) != len(self.channels):
             raise MotionError("Two channels of the motion have the same name.")
@@ -102,9 +105,12 @@ class FaceMotion:
         return self.rotations[:, self.rotation_names.index(name)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the motion file; it appears under its name complete or not at all. Raises OSError."""
+        """Write the motion file; it appears under its name complete or not at all.
+
+        Raises OSError, and MotionError when vertices in blocks hold a number that is not finite.
+        """
         path = Path(path)
-        arrays: dict[str, np.ndarray] = {
+        arrays: dict[str, np.ndarray | Blocks] = {
             "fps": np.float64(self.fps),
             "channels": np.array(self.channels, dtype=np.str_),
             "weights": self.weights,
@@ -115,8 +121,10 @@ class FaceMotion:
         arrays.update({n: getattr(self, n) for n in OPTIONAL_ARRAYS if getattr(self, n) is not None})
         partial = path.parent / f".motion-{secrets.token_hex(8)}.part"  # mkstemp's would be readable by its owner alone
         try:
-            with open(partial, "xb") as stream:
-                np.savez(stream, **arrays)
+            with open(partial, "xb") as stream, zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        _write_array(member, name, array)
             os.replace(partial, path)
         except BaseException:
             partial.unlink(missing_ok=True)
@@ -129,8 +137,8 @@ class FaceMotion:
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
                 if not isinstance(data, np.lib.npyio.NpzFile):
                     raise MotionError(f"'{Path(path).name}' is not a motion file.")
-                _refuse_oversized(data)
-                arrays = {name: data[name] for name in data.files}
+                _refuse_oversized(data, os.fstat(stream.fileno()).st_size)
+                arrays = {name: _read_array(Path(path), data, name) for name in data.files}
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, SyntaxError, MemoryError) as error:
             if isinstance(error, MotionError):
                 raise
@@ -150,7 +158,7 @@ class FaceMotion:
             raise MotionError(f"'{Path(path).name}' is not a motion file.")
         return cls(
             fps=float(arrays["fps"]),
-            channels=tuple(arrays["channels"].tolist()),
+            channels=tuple(np.asarray(arrays["channels"]).tolist()),
             weights=arrays["weights"],
             rotation_names=tuple(np.atleast_1d(arrays.get("rotations_names", np.array([], np.str_))).tolist()),
             rotations=arrays.get("rotations"),
@@ -159,12 +167,47 @@ class FaceMotion:
         )
 
 
-def _refuse_oversized(data: np.lib.npyio.NpzFile) -> None:
+def _refuse_infinite(name: str, array: np.ndarray) -> None:
+    # The sum of float32 numbers in float64 is finite exactly when all are, and needs no second large array.
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        raise MotionError(f"The motion's '{name}' holds a number that is not finite.")
+
+
+def _write_array(member: Any, name: str, array: np.ndarray | Blocks) -> None:
+    if not isinstance(array, Blocks):
+        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+        return
+    for block in write_member(member, array):
+        _refuse_infinite(name, block)
+
+
+def _read_array(path: Path, data: np.lib.npyio.NpzFile, name: str) -> np.ndarray | Blocks:
+    """The array, or Blocks of large vertices, once all of it was read and its checksum and its numbers were found good."""
+    found = [i for i in data.zip.infolist() if i.filename == f"{name}.npy"]
+    if name != "vertices" or len(found) != 1 or found[0].file_size < BLOCKS_FROM:
+        return data[name]
+    with data.zip.open(found[0]) as member:
+        shape, fortran, dtype = _header(member)
+        blocks = stored_member(path, found[0], shape) if len(shape) == 3 and dtype == np.dtype("<f4") and not fortran else None
+        if blocks is None:
+            return data[name]
+        while piece := member.read(32 << 20):
+            _refuse_infinite(name, np.frombuffer(piece, "<f4"))
+    return blocks
+
+
+def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(member)
+
+
+def _refuse_oversized(data: np.lib.npyio.NpzFile, file_bytes: int) -> None:
     """Read the headers alone first, so that a small file cannot claim the machine's memory."""
     for member in data.zip.infolist():
         with data.zip.open(member) as stream:
-            version = np.lib.format.read_magic(stream)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(stream)
-        if any(s < 0 or s > MAX_FRAMES for s in shape) or int(np.prod(shape, dtype=object)) * dtype.itemsize > MAX_ARRAY_BYTES:
+            shape, _, dtype = _header(stream)
+        in_blocks = member.filename == "vertices.npy" and member.compress_type == zipfile.ZIP_STORED
+        most = max(file_bytes, BLOCKS_FROM) if in_blocks else MAX_ARRAY_BYTES
+        if any(s < 0 or s > MAX_FRAMES for s in shape) or int(np.prod(shape, dtype=object)) * dtype.itemsize > most:
             raise MotionError(f"The motion file claims an array of shape {shape}, which is too large to be a motion.")

@@ -1,7 +1,7 @@
 """Long clips in overlapping windows, joined without seams. For arrays of NumPy and of PyTorch alike.
 
-Every frame of the result is a weighted mean of the windows over it; weights rise linearly through an overlap, so the
-result never jumps where a window begins or ends.
+Every frame of the result is a weighted mean of the windows over it; through an overlap the weights follow a raised cosine,
+so that neither the result nor its speed jumps where a window begins or ends.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Windows:
         raw = np.ones((len(starts), self.length))
         for i in range(1, len(starts)):
             shared = starts[i - 1] + self.length - starts[i]
-            ramp = (np.arange(shared) + 1) / (shared + 1)
+            ramp = np.sin(np.pi / 2 * (np.arange(shared) + 1) / (shared + 1)) ** 2
             raw[i, :shared] *= ramp
             raw[i - 1, self.length - shared :] *= ramp[::-1]
         sums = np.zeros(self.total)

@@ -19,6 +19,7 @@ MODEL_NAME = "flame"
 EXPRESSIONS = 50  # keys unless told otherwise: what 3D MEAD uses
 DEVIATIONS = 5.0  # FLAME's coefficients are in standard deviations of its training faces; a slider at 1 is so many
 EXPRESSION = "expression{:03d}"
+NOTABLE = 0.5  # mm; a fit that is farther off than this is told
 NEGLIGIBLE = 1e-6  # m; a corrective that moves no vertex farther gets no key
 SKIN = MaterialSpec("FLAME skin", (0.53, 0.3, 0.22), 0.5, 0.1, 0.0)
 # Half of R - I, row by row, of the rotation whose quaternion is (w, x, y, z): within [-1, 1] whatever the rotation.
@@ -81,7 +82,7 @@ def add_flame_head(
 def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceMotion, str]:
     """FLAME's coefficients and jaw as the weights of the head's keys and the rotation of its jaw bone.
 
-    Also what the head's keys cannot show, or "". Raises ValueError when the motion has no coefficients.
+    Also sentences on what the head's keys cannot show, or "". Raises ValueError when the motion has no coefficients.
     """
     if (expression := motion.expression) is None:
         raise ValueError("The motion has no FLAME coefficients.")
@@ -89,9 +90,11 @@ def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceM
     weights = expression[:, :count] / np.float32(DEVIATIONS)
     problems = []
     if (lost := int((np.abs(weights) > 1).any(axis=1).sum())) > 0:
-        problems.append(f"{lost} frames go beyond {DEVIATIONS:g} standard deviations and are cut there")
+        problems.append(f"{lost} frames go beyond {DEVIATIONS:g} standard deviations and are cut there.")
     if expression.shape[1] > count:
-        problems.append(f"the head has {count} of the motion's {expression.shape[1]} expressions")
+        problems.append(f"The head has {count} of the motion's {expression.shape[1]} expressions.")
+    if (residual := motion.meta.get("flame_fit_residual_mm", {}).get("mean", 0.0)) > NOTABLE:
+        problems.append(f"The model's vertices are no FLAME face: the nearest is {residual:.1f} mm off on average.")
     jaw = np.zeros((motion.frames, 3), np.float32) if motion.jaw_pose is None else motion.jaw_pose
     moved = FaceMotion(
         fps=motion.fps,
@@ -100,7 +103,7 @@ def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceM
         rotation_names=("jaw",),
         rotations=jaw[:, None],
     )
-    return moved, "; ".join(problems)
+    return moved, " ".join(problems)
 
 
 def _add_correctives(head: bpy.types.Object, rig: bpy.types.Object, joint: str, basis: np.ndarray) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.motion import Blocks
+
 MAX_KEYS = 120  # more cost more than a point cache does
 BASIS_FRAMES = 1000  # frames that the components come from; the error is always that of all frames
 CHUNK = 128  # frames at once, which bounds memory
@@ -29,26 +31,31 @@ class VertexKeys:
     error: float
 
 
-def compress(displacements: np.ndarray, tolerance: float, max_keys: int = MAX_KEYS) -> VertexKeys:
+def compress(displacements: np.ndarray | Blocks, tolerance: float, max_keys: int = MAX_KEYS) -> VertexKeys:
     """The fewest leading components that keep every vertex of every frame within the tolerance.
 
     displacements: (T, V, 3) float32 m from the rest. tolerance: m. Raises TooManyKeys.
     """
     frames, vertices = displacements.shape[:2]
-    flat = np.ascontiguousarray(displacements, np.float32).reshape(frames, -1)
-    chosen = flat[np.linspace(0, frames - 1, min(frames, BASIS_FRAMES)).round().astype(int)]
+
+    def flat(frames_wanted: slice | np.ndarray) -> np.ndarray:
+        part = np.ascontiguousarray(displacements[frames_wanted], np.float32)
+        return part.reshape(len(part), -1)
+
+    parts = [slice(start, min(start + CHUNK, frames)) for start in range(0, frames, CHUNK)]
+    chosen = flat(np.linspace(0, frames - 1, min(frames, BASIS_FRAMES)).round().astype(int))
     values, vectors = np.linalg.eigh(np.asarray(chosen @ chosen.T, np.float64))
     strongest = np.argsort(values)[::-1][:max_keys]
     strongest = strongest[values[strongest] > values.max(initial=0.0) * 1e-12]
     basis = np.linalg.qr(chosen.T.astype(np.float64) @ vectors[:, strongest])[0].astype(np.float32)  # (3V, K)
-    weights = flat @ basis
+    weights = np.concatenate([flat(part) @ basis for part in parts])
     largest = np.maximum(np.abs(weights).max(axis=0, initial=0.0), np.float32(1e-12))
     deltas, weights = (basis * largest).T, weights / largest
 
     def error(count: int) -> float:
         worst = 0.0
-        for start in range(0, frames, CHUNK):
-            left = flat[start : start + CHUNK] - weights[start : start + CHUNK, :count] @ deltas[:count]
+        for part in parts:
+            left = flat(part) - weights[part, :count] @ deltas[:count]
             worst = max(worst, float(np.square(left).reshape(len(left), vertices, 3).sum(-1).max()))
         return worst**0.5
 

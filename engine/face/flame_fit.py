@@ -1,15 +1,18 @@
 """Expression and jaw of a FLAME-format model behind given vertices: what turns decoded vertices into an animated FLAME head.
 
 Gauss-Newton per frame over expression coefficients and the jaw's axis-angle, on a thinned set of vertices; the neutral
-identity, neck and eyes stay at rest, as in 3D MEAD. NumPy only.
+identity, neck and eyes stay at rest, as in 3D MEAD. The jaw stays within what a jaw can do, whatever the vertices are. NumPy
+only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from ..frame_blocks import Blocks
 from .flame import JAW, FlameModel, joint_transforms, pose_flame, rotation_matrices
 
 EXPRESSIONS = 50  # coefficients that 3D MEAD uses
@@ -20,29 +23,40 @@ STEP = 1e-3  # rad, for the derivative by the jaw
 # Standard deviations assumed by the prior: of a coefficient, of the jaw (rad), of a vertex (m). Rounded MEAD vertices are
 # exact to 0.05 mm; the prior only settles what they leave open.
 PRIOR_EXPRESSION, PRIOR_JAW, PRIOR_VERTEX = 3.0, 0.5, 2e-4
+# The box of the jaw's axis-angle (rad): x opens, 0.6 being as wide as people can; y and z move it to a side.
+JAW_LOWEST, JAW_HIGHEST = np.array([-0.2, -0.3, -0.3]), np.array([0.8, 0.3, 0.3])
 CHUNK = 32
+
+
+class FlameFit(NamedTuple):
+    """expression: (T, E) float32, in standard deviations. jaw_pose: (T, 3) float32 axis-angle in rad, within the box.
+    residual: (T,) float32 m, root mean square distance of the thinned vertices from those that were given."""
+
+    expression: np.ndarray
+    jaw_pose: np.ndarray
+    residual: np.ndarray
 
 
 def fit_flame(
     model: FlameModel,
-    vertices: np.ndarray,
+    vertices: np.ndarray | Blocks,
     expressions: int = EXPRESSIONS,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """vertices: (T, V, 3) metres of the model's mesh. Returns expression (T, expressions) and jaw_pose (T, 3) rad, float32.
-
-    progress(frames done, frames) may raise to stop.
-    """
+) -> FlameFit:
+    """vertices: (T, V, 3) metres of the model's mesh. progress(frames done, frames) may raise to stop."""
     small = thinned(model, MAX_VERTICES, expressions)
     kept = chosen(model, MAX_VERTICES)
     expression = np.zeros((len(vertices), small.expression_basis.shape[2]))
-    jaw = np.zeros((len(vertices), 3))
+    jaw, residual = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     for start in range(0, len(vertices), CHUNK):
         part = slice(start, start + CHUNK)
         if progress:
             progress(start, len(vertices))
-        expression[part], jaw[part] = _fit_chunk(small, np.asarray(vertices[part][:, kept], np.float64))
-    return expression.astype(np.float32), jaw.astype(np.float32)
+        target = np.asarray(vertices[part][:, kept], np.float64)
+        expression[part], jaw[part] = _fit_chunk(small, target)
+        left = _posed(small, expression[part], jaw[part])[:, : len(kept)] - target
+        residual[part] = np.sqrt(np.square(left).sum(-1).mean(-1))
+    return FlameFit(expression.astype(np.float32), jaw.astype(np.float32), residual.astype(np.float32))
 
 
 def chosen(model: FlameModel, count: int) -> np.ndarray:
@@ -88,7 +102,12 @@ def _fit_chunk(model: FlameModel, target: np.ndarray) -> tuple[np.ndarray, np.nd
         residual = (target - posed).reshape(frames, -1, 1)
         normal = jacobian.transpose(0, 2, 1) @ jacobian + np.diag(prior)
         now = np.concatenate([expression, jaw], axis=1)[..., None]
-        step = np.linalg.solve(normal, jacobian.transpose(0, 2, 1) @ residual - prior[:, None] * now)[..., 0]
+        right = jacobian.transpose(0, 2, 1) @ residual - prior[:, None] * now
+        step = np.linalg.solve(normal, right)[..., 0]
+        bound = np.clip(jaw + step[:, size:], JAW_LOWEST, JAW_HIGHEST)
+        if (bound != jaw + step[:, size:]).any():  # the jaw goes to its bound, and the expression makes the best of that
+            right = right[:, :size] - normal[:, :size, size:] @ (bound - jaw)[..., None]
+            step = np.concatenate([np.linalg.solve(normal[:, :size, :size], right)[..., 0], bound - jaw], axis=1)
         expression += step[:, :size]
         jaw += step[:, size:]
         if np.abs(step).max() < CONVERGED:

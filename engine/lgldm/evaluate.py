@@ -73,7 +73,7 @@ def predict(
         model, clip.samples, emotion, seed, lambda *_: None, sampler=sampler, steps=steps, identity=identity
     )
     neutral = clip.template if model.template is None else clip.template - model.template.cpu().numpy()
-    return motion.vertices + neutral.reshape(-1, 3)
+    return np.asarray(motion.vertices) + neutral.reshape(-1, 3)
 
 
 def evaluate_split(data: MotionData, predictions: Path, regions: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:

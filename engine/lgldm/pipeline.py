@@ -1,7 +1,8 @@
 """A converted or trained LG-LDM at work: samples in, `FaceMotion` out, for clips of any length.
 
 Conditions are computed once. Clips longer than the reference's limit are denoised in overlapping windows that are joined
-at every step, so that there is one latent of the whole clip, and decoded in windows joined the same way.
+at every step, so that there is one latent of the whole clip; it is decoded as a whole, each frame seeing as many frames
+around it as a window has. Vertices that would fill the memory are made block by block, when they are written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..audio import SAMPLE_RATE
 from ..diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
 from ..errors import InputError
 from ..face.flame_fit import fit_flame
-from ..motion import FaceMotion
+from ..motion import BLOCKS_FROM, Blocks, FaceMotion
 from ..windows import Windows, join
 from .audio_encoders import MIN_SAMPLES, normalise
 from .model import LgldmModel, load_model
@@ -28,7 +29,7 @@ Sampler = Literal["ddpm", "ddim", "ddim-reference", "dpm++"]
 SAMPLERS: tuple[Sampler, ...] = ("ddpm", "ddim", "ddim-reference", "dpm++")
 DEFAULT_STEPS = 50
 WINDOW = 600  # frames: all that the reference can do
-OVERLAP = 100
+OVERLAP = 200
 BATCH = 4  # windows denoised together
 # The networks' convolutions leave the last frames without tokens; the MEAD demo appends a second, so do we.
 SILENCE = SAMPLE_RATE
@@ -88,13 +89,14 @@ def generate(
 
     started = time.perf_counter()
     progress("decode", 0, 1)
-    vertices = decode(model, latent, felt)
-    vertices = resample(vertices, facts.fps, fps or facts.fps, max(1, int(np.ceil(seconds * (fps or facts.fps)))))
+    vertices = decode(model, latent, felt, fps or facts.fps, max(1, int(np.ceil(seconds * (fps or facts.fps)))))
     laps["decode"] = time.perf_counter() - started
     expression = jaw = None
+    fitted: dict[str, dict[str, float]] = {}
     if model.flame is not None:
         started = time.perf_counter()
-        expression, jaw = fit_flame(model.flame, vertices, progress=lambda s, n: progress("fit", s, n))
+        expression, jaw, residual = fit_flame(model.flame, vertices, progress=lambda s, n: progress("fit", s, n))
+        fitted = {"flame_fit_residual_mm": {"mean": 1000 * float(residual.mean()), "greatest": 1000 * float(residual.max())}}
         laps["fit"] = time.perf_counter() - started
     return FaceMotion(
         fps=fps or facts.fps,
@@ -110,6 +112,7 @@ def generate(
             "emotion": dict(emotion),
             "speaker": facts.identities[identity] if identity < len(facts.identities) else identity,
             "vertices": "positions" if model.template is not None else "displacements from the neutral face",
+            **fitted,
             "device": model.device.type,
             "seconds": laps,
         },
@@ -193,28 +196,36 @@ def sample(
     return ddim(denoise, noise, model.schedule, steps, stop_before_last=reference, step_done=step_done)
 
 
-def decode(model: LgldmModel, latent: Tensor, emotion: Tensor | None) -> np.ndarray:
-    """(1, T, q * d) to vertices (T, V, 3) float32 on the CPU, the neutral face added where it is known."""
-    quantised = model.vqvae.quantiser(latent, emotion).latent
-    out = np.zeros((latent.shape[1], model.vqvae.config.motion_dim), np.float32)
-    windows = Windows(len(out), WINDOW, OVERLAP)
-    join(windows, lambda _, part: model.vqvae.decode(quantised[:, part])[0].float().cpu().numpy(), out)
-    if model.template is not None:
-        out += model.template.cpu().numpy()
-    return out.reshape(len(out), -1, 3)
+def decode(
+    model: LgldmModel, latent: Tensor, emotion: Tensor | None, fps: float, frames: int
+) -> np.ndarray | Blocks:
+    """(1, T, q * d) to vertices (frames, V, 3) float32 at `fps`, the neutral face added where it is known.
+
+    Linear between the model's frames; the last one is held. From BLOCKS_FROM bytes on they are Blocks.
+    """
+    features = model.vqvae.decoder_features(model.vqvae.quantiser(latent, emotion).latent, WINDOW)[0]
+    times = np.minimum(np.arange(frames) * (model.config.facts.fps / fps), len(features) - 1)
+
+    @torch.inference_mode()
+    def read(start: int, stop: int) -> np.ndarray:
+        part = times[start:stop]
+        if not len(part):
+            return np.zeros((0, model.config.vqvae.motion_dim // 3, 3), np.float32)
+        first = int(part[0])
+        own = model.vqvae.motion_out(features[first : int(np.ceil(part[-1])) + 1]).float().cpu().numpy()
+        if model.template is not None:
+            own += model.template.cpu().numpy()
+        return between(own.reshape(len(own), -1, 3), part - first)
+
+    made = Blocks((frames, model.config.vqvae.motion_dim // 3, 3), read)
+    return made if made.nbytes >= BLOCKS_FROM else read(0, frames)
 
 
-def resample(vertices: np.ndarray, rate: float, fps: float, frames: int) -> np.ndarray:
-    """(T, V, 3) at `rate` to (frames, V, 3) at `fps`, linearly between frames; the last one is held."""
-    if rate == fps and len(vertices) >= frames:
-        return vertices[:frames]
-    times = np.minimum(np.arange(frames) * (rate / fps), len(vertices) - 1)
-    before = np.minimum(times.astype(np.int64), max(0, len(vertices) - 2))
-    share = (times - before).astype(np.float32)
-    after = np.minimum(before + 1, len(vertices) - 1)
-    out = np.empty((frames, *vertices.shape[1:]), np.float32)
-    for start in range(0, frames, 256):
-        part = slice(start, start + 256)
-        ahead = share[part, None, None]
-        out[part] = vertices[before[part]] * (1 - ahead) + vertices[after[part]] * ahead
-    return out
+def between(vertices: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """(T, V, 3) at fractional frames (F,), linearly; whole numbers give the frames themselves."""
+    low = np.floor(index).astype(np.int64)
+    share = (index - low).astype(np.float32)[:, None, None]
+    if not share.any():
+        return vertices if np.array_equal(low, np.arange(len(vertices))) else vertices[low]
+    high = np.minimum(low + 1, len(vertices) - 1)
+    return vertices[low] * (1 - share) + vertices[high] * share

@@ -54,7 +54,7 @@ class Quantised(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all frames, no mask."""
+    """Multi-head self-attention over all frames, no mask; or, where asked, over the `window` frames around each."""
 
     def __init__(self, width: int, heads: int, scale: Literal["head", "width"]):
         super().__init__()
@@ -63,11 +63,30 @@ class Attention(nn.Module):
         self.to_qkv = nn.Linear(width, 3 * width, bias=False)
         self.to_out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, window: int | None = None) -> Tensor:
         batch, time, width = x.shape
         q, k, v = self.to_qkv(x).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        if window is None or time <= window:
+            mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        else:
+            mixed = self._around(q, k, v, window)
         return self.to_out(mixed.transpose(1, 2).reshape(batch, time, width))
+
+    def _around(self, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+        """(B, H, T, dim): frame i sees the `window` frames around it, at the clip's ends the first or last ones; in blocks,
+        so that memory grows with time and not with its square. From frame to frame one key goes and one comes: no seams."""
+        first = (torch.arange(q.shape[2], device=q.device) - window // 2).clamp(0, q.shape[2] - window)
+        mixed = torch.empty_like(q)
+        for start in range(0, q.shape[2], window // 2):
+            own = first[start : start + window // 2]
+            low, high = int(own[0]), int(own[-1]) + window
+            keys = torch.arange(low, high, device=q.device)
+            seen = (keys >= own[:, None]) & (keys < own[:, None] + window)
+            part = q[:, :, start : start + len(own)]
+            mixed[:, :, start : start + len(own)] = F.scaled_dot_product_attention(
+                part, k[:, :, low:high], v[:, :, low:high], attn_mask=seen, scale=self.scale
+            )
+        return mixed
 
 
 class Block(nn.Module):
@@ -81,8 +100,8 @@ class Block(nn.Module):
         self.mlp_in = nn.Linear(config.width, config.mlp_width)
         self.mlp_out = nn.Linear(config.mlp_width, config.width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: Tensor, window: int | None = None) -> Tensor:
+        x = x + self.attention(self.norm1(x), window)
         return x + self.mlp_out(F.gelu(self.mlp_in(self.norm2(x)), approximate="tanh"))
 
 
@@ -99,14 +118,14 @@ class ConvTransformer(nn.Module):
         # Row 0 of the sinusoidal table is 0, 1, 0, 1, ...: the released code adds it to every frame.
         self.constant_row = config.position == "constant_row"
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, window: int | None = None) -> Tensor:
         x = self.norm(F.leaky_relu(self.conv(x.transpose(1, 2)), 0.2)).transpose(1, 2)
         x = self.linear(x)
         if self.constant_row:
             x = x + torch.arange(x.shape[-1], device=x.device) % 2
         x = self.dropout(x)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, window)
         return x
 
 
@@ -175,7 +194,14 @@ class VQVAE(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """(B, T, q * d) to the displacement (B, T, motion_dim)."""
-        return self.motion_out(self.decoder(self.from_latent(latent)))
+        return self.motion_out(self.decoder_features(latent))
+
+    def decoder_features(self, latent: Tensor, window: int | None = None) -> Tensor:
+        """(B, T, q * d) to the decoder's last features (B, T, width), of which `motion_out` makes motion frame by frame.
+
+        window: how many frames a frame sees; None is all of them, as in the reference.
+        """
+        return self.decoder(self.from_latent(latent), window)
 
     def forward(self, motion: Tensor, emotion: Tensor | None = None) -> tuple[Tensor, Quantised]:
         """Reconstruction (B, T, motion_dim) through the codebook, and what the codebook did."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from addon_from_tree import ROOT
 from facediff_tree.engine.face.flame import JOINTS, flame_from_arrays, pose_flame, rotation_matrices
-from facediff_tree.engine.motion import FaceMotion
+from facediff_tree.engine.motion import Blocks, FaceMotion
 from facediff_tree.facediff_blender import (
     bake,
     compat,
@@ -26,6 +26,7 @@ from facediff_tree.facediff_blender import (
     session,
     takes,
     vertex_keys,
+    vertex_takes,
 )
 from facediff_tree.facediff_blender.strips import Timing
 
@@ -185,6 +186,45 @@ def test_vertices_become_few_keys_whose_error_is_true():
     assert farthest(evaluated(mesh), motion.vertices[15]) < error + 2e-6, "the first take's keys do not add to the second's"
 
 
+def test_keys_of_takes_that_are_gone_go_too():
+    rest = np.random.default_rng(0).normal(0, 0.1, (60, 3)).astype(np.float32)
+    mesh = a_mesh(rest)
+    first, second, third = (takes.write(mesh, moving(rest, rank=r), Timing(1.0, 24.0)).action for r in (3, 4, 2))
+    mesh.shape_key_add(name="vertices of my own", from_mix=False)
+    names = mesh.data.shape_keys.key_blocks.keys()
+    assert vertex_takes.remove_unused_keys(mesh) == 0
+    bpy.data.actions.remove(second)
+    assert vertex_takes.remove_unused_keys(mesh) == 4
+    assert mesh.data.shape_keys.key_blocks.keys() == [n for n in names if not n.startswith("vertices 2.")]
+    paths = [c.data_path for b in third.layers[0].strips[0].channelbags for c in b.fcurves]
+    assert len(paths) == 5 and not any("vertices 2." in p for p in paths), "its curves that held them still went with them"
+    bpy.context.scene.frame_set(9)
+    assert farthest(evaluated(mesh), moving(rest, rank=2).vertices[8]) < 1.1e-4
+    bpy.data.actions.remove(third)
+    assert vertex_takes.remove_unused_keys(mesh) == 2 and first.users
+
+
+def test_a_motion_in_blocks_is_written_as_the_whole_one_is(tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "face.blend"))
+    rest = np.random.default_rng(0).normal(0, 0.1, (80, 3)).astype(np.float32)
+    whole = moving(rest, frames=300)
+    asked = []
+
+    def read(start: int, stop: int) -> np.ndarray:
+        asked.append(stop - start)
+        return whole.vertices[start:stop]
+
+    lazy = FaceMotion(24, vertices=Blocks(whole.vertices.shape, read))
+    one, other = a_mesh(rest), a_mesh(rest)
+    for options in (takes.VertexOptions(), takes.VertexOptions("CACHE")):
+        made = [takes.write(m, v, Timing(1.0, 30.0), options=options) for m, v in ((one, whole), (other, lazy))]
+        assert made[0].note.replace("_001", "_002") == made[1].note or made[0].note == made[1].note
+        for frame in (1, 200, 371):
+            bpy.context.scene.frame_set(frame)
+            assert farthest(evaluated(one), evaluated(other)) < 1e-6
+    assert max(asked) <= 128
+
+
 def test_between_motion_frames_the_error_stays_within_the_bound():
     """A scene of 60 fps shows a 24 fps motion: weights are interpolated, and so are the vertices."""
     rest = np.random.default_rng(0).normal(0, 0.1, (80, 3)).astype(np.float32)
@@ -247,9 +287,9 @@ def test_axes_of_a_mesh_that_is_not_ours(axes, displaced):
     mesh = a_mesh(own(rest))
     if displaced:
         motion = FaceMotion(24, vertices=motion.vertices - rest, meta={"vertices": "displacements from the neutral face"})
-        assert farthest(takes.displacements(mesh, motion), motion.vertices) == 0
+        assert farthest(np.asarray(vertex_takes.displacements(mesh, motion)), motion.vertices) == 0
     else:
-        assert farthest(takes.displacements(mesh, motion), own(motion.vertices) - own(rest)) < 1e-7
+        assert farthest(np.asarray(vertex_takes.displacements(mesh, motion)), own(motion.vertices) - own(rest)) < 1e-7
 
 
 def test_vertices_on_a_flame_head_and_expression_after_it_do_not_mix():

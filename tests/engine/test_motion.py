@@ -3,13 +3,16 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.motion import FaceMotion, MotionError
+from engine import frame_blocks
+from engine import motion as motion_module
+from engine.motion import Blocks, FaceMotion, MotionError
 
 
 def a_motion(frames=7, **more):
@@ -41,7 +44,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     def full_disk(*_args, **_arrays):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", full_disk)
+    monkeypatch.setattr(np.lib.format, "write_array", full_disk)
     with pytest.raises(OSError, match="No space"):
         a_motion(9).save(path)
     assert path.read_bytes() == before
@@ -71,6 +74,55 @@ def test_disagreeing_arrays_are_refused(broken):
     FaceMotion(**whole)
     with pytest.raises(MotionError):
         FaceMotion(**{**whole, **broken})
+
+
+def test_large_vertices_are_written_and_read_block_by_block(tmp_path, monkeypatch):
+    """No call ever asks for more than a block, and another reader sees the same numbers."""
+    monkeypatch.setattr(frame_blocks, "BLOCK_BYTES", 5 * 40 * 12)
+    vertices = np.random.default_rng(0).normal(size=(33, 40, 3)).astype(np.float32)
+    asked = []
+
+    def read(start, stop):
+        asked.append(stop - start)
+        return vertices[start:stop]
+
+    made = FaceMotion(24.0, vertices=Blocks(vertices.shape, read), weights=np.zeros((33, 0)))
+    made.save(tmp_path / "m.npz")
+    assert sum(asked) == 33 and max(asked) == 5
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as plain:
+        np.testing.assert_array_equal(plain["vertices"], vertices)
+    np.testing.assert_array_equal(FaceMotion.load(tmp_path / "m.npz").vertices, vertices)
+    monkeypatch.setattr(motion_module, "BLOCKS_FROM", 1000)
+    again = FaceMotion.load(tmp_path / "m.npz").vertices
+    assert isinstance(again, Blocks) and again.shape == vertices.shape and len(again) == 33
+    for part in (slice(3, 9), slice(None, None, 7), 5, -1, [4, 1, 30], slice(9, 3)):
+        np.testing.assert_array_equal(again[part], vertices[part])
+    np.testing.assert_array_equal(np.asarray(again), vertices)
+    np.testing.assert_array_equal(np.stack(list(again)), vertices)
+    np.savez_compressed(tmp_path / "small.npz", fps=24.0, channels=np.array([], "U1"), weights=made.weights, vertices=vertices)
+    np.testing.assert_array_equal(FaceMotion.load(tmp_path / "small.npz").vertices, vertices)
+
+
+def test_large_vertices_that_are_damaged_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(motion_module, "BLOCKS_FROM", 1000)
+    vertices = np.ones((33, 40, 3), np.float32)
+    vertices[20, 3, 1] = np.inf
+    whole = FaceMotion(24.0, vertices=np.ones((33, 40, 3)))
+    whole.save(tmp_path / "m.npz")
+    with pytest.raises(MotionError, match="not finite"):
+        replace(whole, vertices=Blocks(vertices.shape, lambda a, b: vertices[a:b])).save(tmp_path / "other.npz")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.npz"]
+    content = bytearray((tmp_path / "m.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "changed.npz").write_bytes(content)
+    np.savez(tmp_path / "infinite.npz", fps=24.0, channels=np.array([], "U1"), weights=whole.weights, vertices=vertices)
+    for name in ("changed", "infinite"):
+        with pytest.raises(MotionError):
+            FaceMotion.load(tmp_path / f"{name}.npz")
+    read = FaceMotion.load(tmp_path / "m.npz").vertices
+    (tmp_path / "m.npz").write_bytes(content[:2000])
+    with pytest.raises(OSError, match="ends too early"):
+        read[10:12]
 
 
 def test_a_pickle_inside_the_file_is_never_run(tmp_path):
