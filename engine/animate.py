@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .audio import load_audio
 from .devices import FULL_ENGINE, NUMPY, starter_device
+from .emotion_curve import EMOTIONS, checked, facts, weights_at
 from .errors import Cancelled, InputError
 from .motion import FaceMotion
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from .starter.pipeline import Starter
 
 ASSETS = Path(__file__).parent / "assets"
-EMOTIONS = ("neutral", "angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")
 DEFAULT_FPS = 25.0
 MAX_STEPS = 1000
 # What "kind" in a model's config.json means: the module whose load(folder, device) reads it.
@@ -40,7 +40,8 @@ class AnimateOptions:
 
     emotion: weights 0..1 by name; empty is neutral. intensity: 0..1, a factor on all of them. fps: frames per second of
     the result. mouth_variation: 0 (the same mouth for every seed) to 1 (sampled). device: auto, cuda, mps, cpu, or numpy
-    (the starter model without PyTorch).
+    (the starter model without PyTorch). emotion_curve: emotions over time (see `emotion_curve.py`) in place of emotion and
+    intensity.
     """
 
     emotion: Mapping[str, float] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class AnimateOptions:
     device: str = "auto"
     landmarks: bool = False
     vertices: bool = False
+    emotion_curve: FaceMotion | None = None
 
 
 def animate(
@@ -86,7 +88,10 @@ def animate(
     else:
         motion = _animate_lgldm(loaded, samples, emotion, options, report)
     motion.meta["seconds"] = {**clock.laps, **motion.meta["seconds"]}
+    motion.meta["emotion"] = emotion
     motion.meta["intensity"] = options.intensity
+    if options.emotion_curve is not None:
+        motion.meta["emotion_curve"] = facts(options.emotion_curve)
     motion.meta["engine_version"] = __version__
     motion.meta["audio_sha256"] = hashlib.sha256(samples.tobytes()).hexdigest()
     return motion
@@ -104,10 +109,14 @@ def _animate_starter(
         model_frames,
     )
 
+    frames = model_frames(model, samples)
+    felt = constant_emotion(model, emotion, frames)
+    if options.emotion_curve is not None:
+        felt = weights_at(options.emotion_curve, model.emotions, model.frame_rate, frames)
     motion = generate(
         model,
         samples,
-        constant_emotion(model, emotion, model_frames(model, samples)),
+        felt,
         options.seed,
         options.steps or DEFAULT_STEPS,
         options.fps or DEFAULT_FPS,
@@ -120,7 +129,6 @@ def _animate_starter(
     clock.lap("geometry")
     report("geometry", 1, 1)
     motion.meta["seconds"] = {**motion.meta["seconds"], **clock.laps}
-    motion.meta["emotion"] = emotion
     return motion
 
 
@@ -133,11 +141,16 @@ def _animate_lgldm(
         raise InputError(f"The model '{model.name}' speaks vertices of its own mesh; it has no 68 landmarks.")
     if options.mouth_variation is not None:
         raise InputError(f"The model '{model.name}' samples the whole face; mouth variation is the starter model's.")
+    if options.emotion_curve is not None:
+        raise InputError(f"The model '{model.name}' takes one emotion for the whole clip, not emotion over time.")
     return generate(model, samples, emotion, options.seed, report, steps=options.steps, fps=options.fps)
 
 
 def check_options(options: AnimateOptions) -> dict[str, float]:
-    """The emotion weights that the model gets, intensity applied. Raises InputError when an option is out of range."""
+    """The emotion weights that the model gets, intensity applied; none where there is a curve instead.
+
+    Raises InputError when an option is out of range.
+    """
     unknown = [name for name in options.emotion if name not in EMOTIONS]
     if unknown:
         raise InputError(f"There is no emotion '{unknown[0]}'; choose from {', '.join(EMOTIONS)}.")
@@ -150,6 +163,9 @@ def check_options(options: AnimateOptions) -> dict[str, float]:
         raise InputError(f"The number of steps must be between 1 and {MAX_STEPS}, not {options.steps}.")
     if options.fps is not None and not (math.isfinite(options.fps) and 1 <= options.fps <= 240):
         raise InputError(f"The frame rate must be between 1 and 240, not {options.fps}.")
+    if options.emotion_curve is not None:
+        checked(options.emotion_curve, "emotion_curve")
+        return {}
     return {n: w * options.intensity for n, w in options.emotion.items() if n != "neutral" and w * options.intensity > 0}
 
 

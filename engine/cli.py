@@ -14,7 +14,7 @@ import time
 import warnings
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import __version__
 from .errors import InputError
@@ -32,6 +32,7 @@ MODULE_COMMANDS = {
     "sample": (".sample", "sample a whole test set"),
     "evaluate": (".evaluate", "measure what was sampled"),
 }
+LONGEST = 4 * 3600  # s of sound that the engine takes
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -79,6 +80,36 @@ def parse_emotion(text: str) -> dict[str, float]:
     return weights
 
 
+def parse_spans(text: str) -> list[tuple[str, float, float, float]]:
+    """"happy@0..2,sad:0.5@2..4" as (name, weight, start, end), in seconds. Raises InputError."""
+    spans = []
+    for part in text.split(","):
+        feeling, _, span = part.partition("@")
+        start, dots, end = span.partition("..")
+        try:
+            times = float(start), float(end)
+        except ValueError:
+            times = 0.0, 0.0
+        if not dots or not 0 <= times[0] < times[1] <= LONGEST:
+            raise InputError(f"The emotion '{part.strip()}' has no time like 'happy@0..2', from second 0 to second 2.")
+        (name, weight), *_ = parse_emotion(feeling).items()
+        spans.append((name, weight, *times))
+    return spans
+
+
+def _emotions(options: argparse.Namespace) -> dict[str, Any]:
+    """What --emotion and --emotion-curve mean as options of `animate`. Raises InputError."""
+    if options.emotion_curve is None and "@" not in options.emotion:
+        return {"emotion": parse_emotion(options.emotion) if options.emotion else {}, "intensity": options.intensity}
+    if options.intensity != 1 or (options.emotion and options.emotion_curve is not None):
+        raise InputError("An emotion over time holds its own strength: give it alone, without --intensity.")
+    from .emotion_curve import checked, from_spans, load_curve
+
+    if options.emotion_curve is not None:
+        return {"emotion_curve": load_curve(options.emotion_curve)}
+    return {"emotion_curve": checked(from_spans(parse_spans(options.emotion)), options.emotion)}
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description="FaceDiff: facial animation from sound.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -88,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("audio", help="wav, flac, ogg, mp3, m4a, or a video with sound")
     animate.add_argument("--out", required=True, help="the motion file to write, .npz")
     animate.add_argument("--model", default="starter", metavar="NAME_OR_DIR", help="default: %(default)s")
-    animate.add_argument("--emotion", default="", help="happy, or happy:0.6,surprised:0.4; default: neutral")
+    animate.add_argument("--emotion", default="", help="happy, or happy:0.6,sad:0.4, or in seconds happy@0..2,sad@2..4")
+    animate.add_argument("--emotion-curve", metavar="FILE", help="a motion file with emotions over time as its channels")
     animate.add_argument("--intensity", type=float, default=1.0, help="of the emotion, 0..1; default: 1")
     animate.add_argument("--seed", type=int, default=0, help="another number is another take; default: 0")
     animate.add_argument("--steps", type=int, help="sampler steps; default: the model's own")
@@ -124,13 +156,12 @@ def _run_module_command(name: str, arguments: list[str]) -> int:
 def _animate(options: argparse.Namespace) -> int:
     out = Path(options.out)
     _check_out(out)
-    emotion = parse_emotion(options.emotion) if options.emotion else {}
+    emotions = _emotions(options)
     show = _Progress() if options.progress or sys.stderr.isatty() else None
     from .animate import AnimateOptions, animate  # imports PyTorch, so only when the arguments make sense
 
     wanted = AnimateOptions(
-        emotion=emotion,
-        intensity=options.intensity,
+        **emotions,
         seed=options.seed,
         steps=options.steps,
         fps=options.fps,

@@ -89,6 +89,7 @@ def load_engine(built_in: bool = False) -> Engine:
     """
     from .animate import AnimateOptions, animate
     from .devices import built_in_devices, has_torch, list_devices, pick_device, starter_device
+    from .emotion_curve import load_curve
 
     built_in = built_in or not has_torch()
 
@@ -103,6 +104,7 @@ def load_engine(built_in: bool = False) -> Engine:
             device=starter_device(request.device, built_in=True) if built_in else request.device,
             landmarks=request.landmarks,
             vertices=request.vertices,
+            emotion_curve=load_curve(request.emotion_curve) if request.emotion_curve is not None else None,
         )
         return animate(request.audio, options, model=request.model, progress=progress, cancelled=cancelled)
 
