@@ -22,6 +22,14 @@ EXPRESSION = "expression{:03d}"
 NOTABLE = 0.5  # mm; a fit that is farther off than this is told
 NEGLIGIBLE = 1e-6  # m; a corrective that moves no vertex farther gets no key
 SKIN = MaterialSpec("FLAME skin", (0.53, 0.3, 0.22), 0.5, 0.1, 0.0)
+# FLAME's eyeballs are all skin and shape. Painted, they show where it looks: angle (rad) from straight ahead within which a
+# face belongs to the part, the widest first.
+EYE_PARTS = (
+    (np.pi, MaterialSpec("FLAME eye white", (0.75, 0.73, 0.7), 0.2, 0.0, 0.5)),
+    (0.52, MaterialSpec("FLAME iris", (0.12, 0.2, 0.24), 0.2, 0.0, 0.5)),
+    (0.22, MaterialSpec("FLAME pupil", (0.005, 0.005, 0.005), 0.2, 0.0, 0.5)),
+)
+EYEBALL = 0.9  # a vertex that an eye's joint carries by this share is of the eyeball
 # Half of R - I, row by row, of the rotation whose quaternion is (w, x, y, z): within [-1, 1] whatever the rotation.
 HALF_ROTATION = (
     *("-(y*y+z*z)", "x*y-w*z", "x*z+w*y"),
@@ -56,8 +64,8 @@ def add_flame_head(
         vertices=model.template.astype(np.float32),
         face_sizes=np.full(len(faces), 3, np.int32),
         face_vertices=faces.ravel(),
-        material_index=np.zeros(len(faces), np.int32),
-        materials=(SKIN,),
+        material_index=_material_index(model, faces),
+        materials=(SKIN, *(spec for _, spec in EYE_PARTS)),
         vertex_colors=None,
         blendshape_names=tuple(EXPRESSION.format(n + 1) for n in range(len(basis))),
         blendshapes=basis * DEVIATIONS,
@@ -104,6 +112,19 @@ def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceM
         rotations=jaw[:, None],
     )
     return moved, " ".join(problems)
+
+
+def _material_index(model: FlameModel, faces: np.ndarray) -> np.ndarray:
+    """(F,) 0 for skin, n for the n-th of EYE_PARTS."""
+    index = np.zeros(len(faces), np.int32)
+    places = model.regressor @ model.template
+    for joint in range(JOINTS.index("left_eye"), min(model.joints, len(JOINTS))):
+        eyeball = (model.skin[:, joint] > EYEBALL)[faces].all(axis=1)
+        ahead = model.template[faces].mean(axis=1) - places[joint]
+        angle = np.arccos(np.clip(ahead[:, 2] / np.maximum(np.linalg.norm(ahead, axis=1), 1e-9), -1, 1))
+        for number, (widest, _) in enumerate(EYE_PARTS, start=1):
+            index[eyeball & (angle <= widest)] = number
+    return index
 
 
 def _add_correctives(head: bpy.types.Object, rig: bpy.types.Object, joint: str, basis: np.ndarray) -> None:

@@ -115,7 +115,8 @@ def convert(dataset: str, stage1: Path, stage2: Path, heads: Heads | None = None
     taken = _take(layout, buffers | {DENOISER_PREFIX + n: v for n, v in denoiser_tensors.items()}, stage2.name)
     tensors |= _prefixed("denoiser", taken)
     tensors |= _prefixed("audio", _audio_tensors(audio, audio_tensors, stage2.name))
-    config = ModelConfig(dataset, audio, vqvae, denoiser, origin=f"converted from {stage1.name} and {stage2.name}")
+    origin = f"converted from {stage1.name} and {stage2.name}"
+    config = ModelConfig(dataset, audio, vqvae, denoiser, origin, facts.template_precision)
     return config, tensors
 
 

@@ -31,6 +31,7 @@ class Dataset:
     bias_period: int  # frames per step of the distance bias
     position: Literal["sinusoidal", "periodic"]
     steps: int  # evaluations of the sampler that the reference's script uses
+    template_precision: Literal["float32", "float16"]  # of the neutral face in the reference's sampling
 
 
 MEAD_EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "sad", "surprised")
@@ -51,17 +52,17 @@ DATASETS: dict[str, Dataset] = {
     "mead": Dataset(
         name="mead", label="3D MEAD", fps=25, identities=MEAD_SPEAKERS, emotions=MEAD_EMOTIONS, vertices=5023,
         audio_family="hubert", audio_paired=True, audio_fps=0, stage1_heads=8, stage2_heads=4, audio_heads=16,
-        bias_period=30, position="sinusoidal", steps=1000,
+        bias_period=30, position="sinusoidal", steps=1000, template_precision="float32",
     ),
     "vocaset": Dataset(
         name="vocaset", label="VOCASET", fps=30, identities=VOCASET_TRAIN, emotions=(), vertices=5023,
         audio_family="hubert", audio_paired=False, audio_fps=30, stage1_heads=8, stage2_heads=8, audio_heads=16,
-        bias_period=30, position="periodic", steps=100,
+        bias_period=30, position="periodic", steps=100, template_precision="float16",
     ),
     "biwi": Dataset(
         name="biwi", label="BIWI", fps=25, identities=BIWI_TRAIN, emotions=(), vertices=23370,
         audio_family="wav2vec2", audio_paired=True, audio_fps=0, stage1_heads=8, stage2_heads=4, audio_heads=12,
-        bias_period=25, position="sinusoidal", steps=50,
+        bias_period=25, position="sinusoidal", steps=50, template_precision="float16",
     ),
 }  # fmt: skip
 

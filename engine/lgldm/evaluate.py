@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ..errors import InputError
 from .data import Clip, MotionData
@@ -72,7 +73,9 @@ def predict(
     motion = generate(
         model, clip.samples, emotion, seed, lambda *_: None, sampler=sampler, steps=steps, identity=identity
     )
-    neutral = clip.template if model.template is None else clip.template - model.template.cpu().numpy()
+    neutral = model.config.neutral(torch.from_numpy(clip.template)).numpy()
+    if model.template is not None:
+        neutral = neutral - model.template.cpu().numpy()
     return np.asarray(motion.vertices) + neutral.reshape(-1, 3)
 
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class ModelConfig:
     vqvae: VQVAEConfig
     denoiser: DenoiserConfig
     origin: str = ""
+    # Released VOCASET, BIWI: float16. The reference rounds the neutral face so before it adds the displacements to it.
+    template_precision: Literal["float32", "float16"] = "float32"
 
     @property
     def facts(self) -> Dataset:
@@ -51,6 +53,10 @@ class ModelConfig:
     def to_json(self) -> dict[str, Any]:
         """As written in config.json."""
         return {"kind": KIND, "format": FORMAT, **asdict(self)}
+
+    def neutral(self, template: Tensor) -> Tensor:
+        """A neutral face (3 V,) float32 as displacements are added to it."""
+        return template.half().float() if self.template_precision == "float16" else template
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ModelConfig:
@@ -64,6 +70,7 @@ class ModelConfig:
             vqvae=VQVAEConfig(**values["vqvae"]),
             denoiser=DenoiserConfig(**values["denoiser"]),
             origin=values.get("origin", ""),
+            template_precision=values.get("template_precision", "float32"),
         )
 
 
@@ -205,7 +212,7 @@ def load_model(folder: Path, device: torch.device) -> LgldmModel:
             config=config,
             **parts,  # type: ignore[arg-type]
             schedule=cosine_schedule(config.denoiser.timesteps),
-            template=None if template is None else template.to(device),
+            template=None if template is None else config.neutral(template).to(device),
             flame=_flame(tensors),
             device=device,
         )

@@ -113,6 +113,32 @@ def test_keys_bones_and_axes(expressions):
     assert np.allclose(heads.rest_of(head)[:, 2], model.template[:, 1], atol=1e-6), "up is +Z"
 
 
+def test_eyeballs_are_painted_where_they_look():
+    """Two balls of 12 mm: white behind, an iris of about 12 mm and a pupil in it, ahead."""
+    polar, turn_ = np.meshgrid(np.linspace(0.02, np.pi - 0.02, 41), np.linspace(0, 2 * np.pi, 40, endpoint=False), indexing="ij")
+    ball = 0.012 * np.stack([np.sin(polar) * np.cos(turn_), np.sin(polar) * np.sin(turn_), np.cos(polar)], -1).reshape(-1, 3)
+    count = len(ball)
+    quads = [(r * 40 + c, r * 40 + (c + 1) % 40, (r + 1) * 40 + c) for r in range(40) for c in range(40)]
+    content = arrays(True, vertices=2 * count + 30)
+    content["v_template"][30:] = np.concatenate([ball + (0.03, 0, 0.02), ball - (0.03, 0, -0.02)])
+    content["weights"][30:] = np.repeat(np.eye(5)[3:], count, axis=0)
+    content["J_regressor"][3:] = np.repeat(np.eye(2), [30 + count, count], axis=1)
+    content["J_regressor"][3:, :30] = 0
+    content["J_regressor"] /= content["J_regressor"].sum(1, keepdims=True)
+    content["f"] = np.array([(0, 1, 2), *(np.array(quads) + 30), *(np.array(quads) + 30 + count)])
+    head = flame_head.add_flame_head(flame_from_arrays(content), bpy.context.scene)
+    assert [m.name for m in head.data.materials] == [f"FaceDiff FLAME {n}" for n in ("skin", "eye white", "iris", "pupil")]
+    for polygon in head.data.polygons:
+        centre = polygon.center
+        sideways = np.hypot(abs(centre.x) - 0.03, centre.z)
+        part = polygon.material_index
+        assert (part == 0) == (polygon.index == 0)
+        if part:
+            ahead = -centre.y > 0.02
+            assert part == (1 if not ahead or sideways > 0.0062 else part)
+            assert (part == 3) == (ahead and sideways < 0.00262) or abs(sideways - 0.00262) < 2e-4
+
+
 def test_expressions_and_rotations_move_it_as_pose_flame_does():
     """Joints that stay put: expression, pose correctives and skinning together are exact."""
     model = flame_from_arrays(arrays(still_joints=True))
