@@ -122,7 +122,7 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
         weights[:, k] = keys.key_blocks[name].value if curve is None else [curve.evaluate(f) for f in frames]
     rig = heads.rig_of(head)
     bones = [rig.pose.bones[j] for j in heads.JOINTS if j in rig.pose.bones] if rig is not None else []
-    turned = [axis_angles(_bone_matrices(bone, frames)) for bone in bones]
+    turned = [axis_angles(bone_matrices(bone, frames, compat.curves_of(bone.id_data))) for bone in bones]
     return FaceMotion(
         fps=fps,
         channels=names,
@@ -201,11 +201,13 @@ def _write_curve(
     curve.update()
 
 
-def _bone_matrices(bone: bpy.types.PoseBone, frames: range) -> np.ndarray:
-    """(F, 3, 3) rotations of the bone from its curves, in its own axes."""
+def bone_matrices(
+    bone: bpy.types.PoseBone, frames: range, curves: dict[tuple[str, int], bpy.types.FCurve]
+) -> np.ndarray:
+    """(F, 3, 3) rotations of the bone from these curves of its rig, in its own axes; without a curve its present one."""
     quaternion = bone.rotation_mode == "QUATERNION"
     attribute = "rotation_quaternion" if quaternion else "rotation_euler"
-    curves, path = compat.curves_of(bone.id_data), bone.path_from_id(attribute)
+    path = bone.path_from_id(attribute)
     present = np.array(getattr(bone, attribute), np.float64)
     values = np.tile(present, (len(frames), 1))
     for axis in range(len(present)):

@@ -21,7 +21,7 @@ def add(head: bpy.types.Object, action: bpy.types.Action, motion: FaceMotion, ti
         raise BakeError("A model that moves vertices writes a take of its own for each strip: generate them one by one.")
     keys, bones = bake.targets(head, motion)
     frames, weights, rotations = to_scene(motion, np.asarray(timing.frame(np.arange(motion.frames) / motion.fps)))
-    edited = written.edited_frames(action)
+    edited = written.edited_frames(action, pins=False)
     found = bake.strokes(keys, bones, motion, weights, rotations)
     splice(action, found, frames, int(frames[0]), int(frames[-1]), {})
     written.store(action, {c: f[(f < frames[0]) | (f > frames[-1])] for c, f in edited.items()})

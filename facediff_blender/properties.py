@@ -3,6 +3,7 @@
 import bpy
 
 from . import compat, heads, strips
+from .parts import REGIONS
 
 EMOTIONS = (
     ("neutral", "Neutral", "No emotion"),
@@ -26,6 +27,44 @@ def _has_sound(_settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bo
 
 def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, _typed: str) -> list[str]:
     return [strip.name for strip in strips.sound_strips(settings.scene_of_strips(context))]
+
+
+class FaceDiffPart(bpy.types.PropertyGroup):
+    """`scene.facediff.part`: which part of a take is made anew."""
+
+    range: bpy.props.EnumProperty(
+        name="Frames",
+        description="Which frames are made anew",
+        items=(
+            ("PREVIEW", "Preview Range", "From the start to the end of the scene's preview range"),
+            ("KEYS", "Selected Keys", "From the first to the last selected key, of the curves that have one"),
+            ("FIELDS", "From To", "The two frames below"),
+        ),
+        default="FIELDS",
+    )
+    frame_start: bpy.props.IntProperty(name="From", description="The first frame that is made anew", default=1)
+    frame_end: bpy.props.IntProperty(name="To", description="The last frame that is made anew", default=50)
+    regions: bpy.props.EnumProperty(
+        name="Regions",
+        description="Which parts of the face are made anew; Shift-click chooses several",
+        items=tuple((name, label, text) for name, label, text, _ in REGIONS),
+        options={"ENUM_FLAG"},
+        default={name for name, *_ in REGIONS},
+    )
+    selected_curves: bpy.props.BoolProperty(
+        name="Selected Curves Only", description="Of these regions only the channels that are selected in the Dope Sheet"
+    )
+    feeling: bpy.props.EnumProperty(
+        name="Emotion",
+        description="How the part is said",
+        items=(
+            ("TAKE", "As in the Take", "As the take was made"),
+            ("CHOSEN", "As Chosen", "As the panel Speech, the head and the strip say now"),
+        ),
+    )
+    in_place: bpy.props.BoolProperty(
+        name="In Place", description="Change this take instead of a copy of it; undo brings it back"
+    )
 
 
 class FaceDiffSettings(bpy.types.PropertyGroup):
@@ -81,6 +120,8 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
         precision=3,
     )
 
+    part: bpy.props.PointerProperty(type=FaceDiffPart)
+
     def model_folder(self) -> str:
         """The absolute path of the chosen model's folder; "starter" when none is chosen."""
         return bpy.path.abspath(self.model) if self.model else "starter"
@@ -114,6 +155,7 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
 
 def register() -> None:
     """Make `scene.facediff`."""
+    bpy.utils.register_class(FaceDiffPart)
     bpy.utils.register_class(FaceDiffSettings)
     bpy.types.Scene.facediff = bpy.props.PointerProperty(type=FaceDiffSettings)
 
@@ -122,3 +164,4 @@ def unregister() -> None:
     """Remove `scene.facediff`."""
     del bpy.types.Scene.facediff
     bpy.utils.unregister_class(FaceDiffSettings)
+    bpy.utils.unregister_class(FaceDiffPart)

@@ -61,7 +61,7 @@ def describe(head: bpy.types.Object, action: bpy.types.Action, passages: Sequenc
     if HEAD_ID not in keys:
         keys[HEAD_ID] = uuid.uuid4().hex[:12]
     facts = action[TAKE_PROPERTY]
-    last = passages[-1]
+    last = [passage for passage in passages if passage.part is None][-1]
     facts[OWNER], facts[CREATED] = keys[HEAD_ID], now()
     facts["strip"] = " + ".join(dict.fromkeys(p.strip for p in passages))
     facts["emotion"], facts["seed"], facts["model"] = last.felt.label(), last.seed, last.model

@@ -48,6 +48,8 @@ def store(action: bpy.types.Action, edited: dict[Curve, np.ndarray] | None = Non
     # Bytes of equal weight side by side compress far better than whole numbers do.
     shuffled = np.ascontiguousarray(table.T.astype("<u4")).view(np.uint8).reshape(-1, 4).T
     header = json.dumps(index).encode()
+    if PROPERTY in action:
+        del action[PROPERTY]  # Blender writes over bytes as over a string, which ends at the first zero
     action[PROPERTY] = len(header).to_bytes(4, "little") + header + zlib.compress(shuffled.tobytes(), 3)
 
 
@@ -68,8 +70,9 @@ def stored(action: bpy.types.Action) -> dict[Curve, tuple[np.ndarray, np.ndarray
     return found
 
 
-def edited_frames(action: bpy.types.Action) -> dict[Curve, np.ndarray]:
-    """The frames (float32, ascending) of each curve's keys that were changed or added since FaceDiff wrote, or are pinned.
+def edited_frames(action: bpy.types.Action, pins: bool = True) -> dict[Curve, np.ndarray]:
+    """The frames (float32, ascending) of each curve's keys that were changed or added since FaceDiff wrote or, with `pins`,
+    are pinned. What `store` is given is without pins, for those say themselves that they stay.
 
     Curves without such keys are left out. Of an action about which nothing is stored only the pinned keys are known.
     """
@@ -79,7 +82,7 @@ def edited_frames(action: bpy.types.Action) -> dict[Curve, np.ndarray]:
     pinned = keyframes.number_of("type", PINNED)
     found = {}
     for name, keys in now.items():
-        changed = keys["type"] == pinned
+        changed = keys["type"] == pinned if pins else np.zeros(len(keys["type"]), bool)
         co, interpolation = memory.get(name, (np.zeros((0, 2), np.float32), np.zeros(0, np.int32)))
         frames = keys["co"][:, 0] - moved
         place = np.searchsorted(co[:, 0], frames)

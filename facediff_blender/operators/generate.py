@@ -107,22 +107,37 @@ def generation_of(
     context: bpy.types.Context, head: bpy.types.Object, strip: bpy.types.Strip, speech: Speech, seed: int
 ) -> Generation:
     """What the panel's settings, the head and the strip ask for. speech: the strip's sound."""
-    settings = context.scene.facediff
-    scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
-    feeling = emotions.of_strip(strip)
-    if feeling is None and head.facediff.animate_emotion:
-        feeling = emotions.of_head(head, scene, speech.timing_in(scene), speech.seconds)
-    if feeling is None:
-        feeling = emotions.Feeling({settings.emotion: 1.0}, settings.intensity)
+    settings, scene = context.scene.facediff, scene_of(context, head)
     return Generation(
         speech=speech,
         head=Reference.to("objects", head),
         scene=Reference.to("scenes", scene),
-        feeling=feeling,
+        feeling=feeling_of(settings, head, strip, scene, speech.timing_in(scene), speech.seconds),
         options={"seed": seed, "model": settings.model_folder(), "device": preferences.get(context).device},
         extend_range=settings.extend_range,
         vertices=takes.VertexOptions(settings.vertex_result, settings.tolerance / 1000),
     )
+
+
+def scene_of(context: bpy.types.Context, head: bpy.types.Object) -> bpy.types.Scene:
+    """The scene whose frames the head's keys stand on."""
+    return context.scene if context.scene in head.users_scene else head.users_scene[0]
+
+
+def feeling_of(
+    settings: bpy.types.PropertyGroup,
+    head: bpy.types.Object,
+    strip: bpy.types.Strip,
+    scene: bpy.types.Scene,
+    timing: strips.Timing,
+    seconds: float,
+) -> emotions.Feeling:
+    """How it is said: the strip's own emotion, else the head's emotion over time, else the one that the panel chooses."""
+    if (own := emotions.of_strip(strip)) is not None:
+        return own
+    if head.facediff.animate_emotion:
+        return emotions.of_head(head, scene, timing, seconds)
+    return emotions.Feeling({settings.emotion: 1.0}, settings.intensity)
 
 
 class FACEDIFF_OT_cancel(bpy.types.Operator):

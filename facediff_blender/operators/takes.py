@@ -4,29 +4,12 @@ from pathlib import Path
 
 import bpy
 
-from .. import bake, session, strips, take_list, takes
-from ..assign import why_not_writable
+from .. import session, take_list, takes
 from ..bake import BakeError
-from ..generation import Generation, Speech
+from ..generation import Generation
 from ..references import Reference
-from . import generate
-
-
-def chosen(context: bpy.types.Context) -> tuple[bpy.types.Object | None, bpy.types.Action | None]:
-    """The panel's head and its current take; None where there is none."""
-    head = context.scene.facediff.chosen_head(context)
-    action = bake.current_take(head) if head is not None and head.type == "MESH" else None
-    return head, action if take_list.is_take(action) else None
-
-
-def why_no_take(context: bpy.types.Context) -> str:
-    """One sentence on why there is no take to work on, or ""."""
-    head, action = chosen(context)
-    if head is None:
-        return "Add a head, or choose one."
-    if action is None:
-        return f"'{head.name}' has no take yet: generate one, or choose one from the list."
-    return why_not_writable(head)
+from . import generate, regenerate
+from .current import chosen, why_no_take
 
 
 def why_not_deletable(context: bpy.types.Context) -> str:
@@ -54,12 +37,10 @@ def why_not_repeatable(context: bpy.types.Context) -> str:
     passages = take_list.passages_of(chosen(context)[1])
     if not passages:
         return "The take was made by an older FaceDiff, which did not note from what."
+    if passages[-1].part is not None:
+        return regenerate.why_not_repeatable(chosen(context)[0], passages[-1])
     for passage in passages:
-        scene = bpy.data.scenes.get(passage.scene)
-        strip = strips.find_strip(scene, passage.strip) if scene is not None else None
-        if strip is None:
-            return f"The strip '{passage.strip}' that the take speaks is gone."
-        if problem := strips.why_unheard(scene, strip):
+        if problem := regenerate.why_unheard(passage):
             return problem
     return ""
 
@@ -162,6 +143,9 @@ class FACEDIFF_OT_repeat_take(bpy.types.Operator):
         """Queue a generation per passage; the timer does the rest."""
         head, action = chosen(context)
         passages = take_list.passages_of(action)
+        if passages[-1].part is not None:
+            made = passages[-1]
+            return generate.begin(self, context, lambda folder: [regenerate.repetition(context, head, made, folder)])
 
         def prepare(folder: Path) -> list[Generation]:
             return [repetition(context, head, p, folder, shares=len(passages) > 1) for p in passages]
@@ -173,15 +157,10 @@ def repetition(
     context: bpy.types.Context, head: bpy.types.Object, passage: take_list.Passage, folder: Path, shares: bool
 ) -> Generation:
     """The generation that makes a passage again. Raises StripError when its strip sounds different by now."""
-    edit = bpy.data.scenes[passage.scene]
-    speech = Speech.of(edit, strips.find_strip(edit, passage.strip), folder)
-    if speech.digest != passage.sound:
-        raise strips.StripError(f"The strip '{passage.strip}' sounds different by now: press Generate for a new take.")
-    scene = context.scene if context.scene in head.users_scene else head.users_scene[0]
     return Generation(
-        speech=speech,
+        speech=regenerate.same_speech(passage, folder),
         head=Reference.to("objects", head),
-        scene=Reference.to("scenes", scene),
+        scene=Reference.to("scenes", generate.scene_of(context, head)),
         feeling=passage.felt,
         options=passage.options(),
         vertices=takes.VertexOptions(**passage.vertices),

@@ -100,7 +100,8 @@ def test_driven_emotions_are_what_blender_evaluates(log):
     stage.generate()
     sent = stage.motion(log, 0, "emotion").channel("angry")
     (mood,) = compat.curves_of(other).values()
-    assert np.abs(sent - [mood.evaluate(11 + i) ** 2 for i in range(49)]).max() < 1e-5
+    # Blender 5 leaves a driven property alone that would change by less than 1e-4.
+    assert np.abs(sent - [mood.evaluate(11 + i) ** 2 for i in range(49)]).max() < 1e-4
     scene = bpy.context.scene
     assert (scene.frame_current, scene.frame_subframe) == (7, 0.25)
 
