@@ -1,7 +1,8 @@
 """Write a small made-up dataset in the layout of 3D MEAD, VOCASET or BIWI: the real ones are licensed.
 
 The "faces" are a few vertices that open and close with the loudness of a made-up sound, far wider than a face
-would, so that a model learns it within a minute.
+would, so that a model learns it within a minute. VOCASET comes as its four published files and as what `python -m engine
+prepare vocaset` makes of them.
 `python scripts/make_synthetic_data.py mead DIR`
 """
 
@@ -95,11 +96,13 @@ def _mead(folder: Path, vertices: int, seconds: float, per_subject: int, rng: np
 
 def _vertex_set(dataset: str, folder: Path, vertices: int, seconds: float, per_subject: int, rng: np.random.Generator) -> None:
     facts = DATASETS[dataset]
-    for name in ("vertices_npy", "wav"):
+    for name in ("vertices_npy", "wav", *(["raw_text"] if dataset == "biwi" else [])):
         (folder / name).mkdir(exist_ok=True)
     template = rng.normal(0, 0.08, (vertices, 3))
     opening = rng.normal(0, 0.2, (vertices, 3))
-    templates = {}
+    templates, frames = {}, []
+    rows: dict[str, dict[str, dict[int, int]]] = {}
+    sounds: dict[str, dict[str, dict[str, object]]] = {}
     stored_fps = 60 if dataset == "vocaset" else facts.fps
     for split in SPLITS[dataset].values():
         for subject in split.subjects[:3]:
@@ -107,10 +110,20 @@ def _vertex_set(dataset: str, folder: Path, vertices: int, seconds: float, per_s
             for sentence in split.sentences[-per_subject:]:
                 samples, openness = speech(seconds, rng)
                 opened = sampled(openness, stored_fps, int(seconds * stored_fps))
-                stem = f"{subject}_{'sentence' if dataset == 'vocaset' else 'e'}{sentence:02d}"
+                name = f"{'sentence' if dataset == 'vocaset' else 'e'}{sentence:02d}"
+                stem = f"{subject}_{name}"
                 motion = templates[subject] + opened[:, None, None] * opening
                 np.save(folder / "vertices_npy" / f"{stem}.npy", motion.reshape(len(motion), -1).astype(np.float32))
                 soundfile.write(folder / "wav" / f"{stem}.wav", samples, RATE)
+                if dataset == "biwi":
+                    (folder / "raw_text" / f"{stem}.txt").write_text("made up\n", encoding="utf-8")
+                rows.setdefault(subject, {})[name] = {i: len(frames) + i for i in range(len(motion))}
+                sounds.setdefault(subject, {})[name] = {"audio": np.int16(samples * 32767), "sample_rate": RATE}
+                frames += [frame.astype(np.float32) for frame in motion]
+    if dataset == "vocaset":
+        np.save(folder / "data_verts.npy", np.stack(frames))
+        for file, content in {"subj_seq_to_idx.pkl": rows, "raw_audio_fixed.pkl": sounds}.items():
+            (folder / file).write_bytes(pickle.dumps(content, protocol=2))
     (folder / "templates.pkl").write_bytes(pickle.dumps(templates, protocol=2))
 
 

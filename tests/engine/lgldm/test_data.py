@@ -90,6 +90,16 @@ def test_vocaset_from_its_four_files(tmp_path, folders):
     assert np.allclose(data.clip(0).displacement + data.clip(0).template, stored[::2], atol=1e-6)
 
 
+def test_the_made_up_vocaset_is_what_preparing_its_four_files_gives(tmp_path):
+    synthetic.write_dataset("vocaset", tmp_path, vertices=4, seconds=0.3, per_subject=1)
+    made = {p.name: np.load(p) for p in (tmp_path / "vertices_npy").iterdir()}
+    shutil.rmtree(tmp_path / "vertices_npy")
+    shutil.rmtree(tmp_path / "wav")
+    assert prepare_vocaset(tmp_path) == len(made)
+    for name, vertices in made.items():
+        assert np.array_equal(np.load(tmp_path / "vertices_npy" / name), vertices)
+
+
 @pytest.mark.parametrize("dataset", ["mead", "vocaset", "biwi"])
 def test_what_is_missing_is_named(folders, dataset, tmp_path):
     copy = tmp_path / dataset
