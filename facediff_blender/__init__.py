@@ -4,9 +4,9 @@
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
     from . import head_properties, panels, preferences, properties, session
-    from .operators import add_head, engine, export, generate, regenerate, takes
+    from .operators import add_head, dialogue, engine, export, generate, regenerate, takes
 
-    return [preferences, properties, head_properties, session, add_head, engine, generate, regenerate, takes, export, panels]
+    return [preferences, properties, head_properties, session, add_head, engine, generate, dialogue, regenerate, takes, export, panels]
 
 
 def register() -> None:

@@ -113,7 +113,8 @@ class Generation:
         if action is not None:
             take = passages.add(head, action, self.motion, timing)
         else:
-            label = f"{self.speech.strip} {self.feeling.label()} {self.options['seed']}"
+            what = f"{head.name} dialogue" if self.shares else self.speech.strip
+            label = f"{what} {self.feeling.label()} {self.options['seed']}"
             facts = {"intensity": self.feeling.intensity}
             take = takes.write(head, self.motion, timing, label, facts, self.vertices)
             if self.shares:

@@ -29,6 +29,19 @@ def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, 
     return [strip.name for strip in strips.sound_strips(settings.scene_of_strips(context))]
 
 
+def _strip_index(settings: bpy.types.PropertyGroup) -> int:
+    context = bpy.context
+    editor, strip = settings.scene_of_strips(context).sequence_editor, settings.chosen_strip(context)
+    names = [found.name for found in editor.strips_all] if editor is not None else []
+    return names.index(strip.name) if strip is not None else -1
+
+
+def _choose_strip(settings: bpy.types.PropertyGroup, index: int) -> None:
+    editor = settings.scene_of_strips(bpy.context).sequence_editor
+    if editor is not None and 0 <= index < len(editor.strips_all) and editor.strips_all[index].type == "SOUND":
+        settings.strip = editor.strips_all[index].name
+
+
 class FaceDiffPart(bpy.types.PropertyGroup):
     """`scene.facediff.part`: which part of a take is made anew."""
 
@@ -83,6 +96,9 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
         name="Strip",
         description="The sound strip to speak. When empty: the active sound strip, or the first one",
         search=_strip_names,
+    )
+    strip_index: bpy.props.IntProperty(
+        name="Row", description="The strip that Generate speaks", get=_strip_index, set=_choose_strip
     )
     emotion: bpy.props.EnumProperty(name="Emotion", description="How it is said", items=EMOTIONS)
     intensity: bpy.props.FloatProperty(

@@ -13,11 +13,16 @@ def chosen(context: bpy.types.Context) -> tuple[bpy.types.Object | None, bpy.typ
     return head, action if take_list.is_take(action) else None
 
 
+def why_no_head(context: bpy.types.Context) -> str:
+    """One sentence when no head is chosen, or ""."""
+    return "" if context.scene.facediff.chosen_head(context) is not None else "Add a head, or choose one."
+
+
 def why_no_take(context: bpy.types.Context) -> str:
     """One sentence on why there is no take to work on, or ""."""
+    if reason := why_no_head(context):
+        return reason
     head, action = chosen(context)
-    if head is None:
-        return "Add a head, or choose one."
     if action is None:
         return f"'{head.name}' has no take yet: generate one, or choose one from the list."
     return why_not_writable(head)

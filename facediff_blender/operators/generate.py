@@ -21,7 +21,7 @@ def why_not(context: bpy.types.Context) -> str:
         return "A generation is running."
     if (head := settings.chosen_head(context)) is None:
         return "Add a head, or choose one."
-    if reason := _why_no_match(settings, head):
+    if reason := why_no_match(settings, head):
         return reason
     scene, strip = settings.scene_of_strips(context), settings.chosen_strip(context)
     if strip is None:
@@ -31,7 +31,8 @@ def why_not(context: bpy.types.Context) -> str:
     return strips.why_unheard(scene, strip)
 
 
-def _why_no_match(settings: bpy.types.PropertyGroup, head: bpy.types.Object) -> str:
+def why_no_match(settings: bpy.types.PropertyGroup, head: bpy.types.Object) -> str:
+    """One sentence on why the chosen model does not fit the head, or ""."""
     if settings.model:
         found = (Path(settings.model_folder()) / "config.json").is_file()
         return "" if found else f"The folder '{settings.model}' holds no model: it has no config.json."

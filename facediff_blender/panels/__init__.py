@@ -3,9 +3,9 @@
 
 def _modules() -> list:
     """The panels from top to bottom."""
-    from . import emotion, head, regenerate, speech, takes
+    from . import dialogue, emotion, head, regenerate, speech, takes
 
-    return [head, speech, emotion, takes, regenerate]
+    return [head, speech, emotion, dialogue, takes, regenerate]
 
 
 def register() -> None:
