@@ -90,7 +90,9 @@ def _lgldm(options: argparse.Namespace) -> int:
     print(f"{options.out}: {config.facts.label}, {config.vqvae.motion_dim // 3} vertices, {config.facts.fps} frames per second")
     heads = (config.vqvae.heads, config.denoiser.heads, config.audio.heads)
     if None in given and heads != (config.facts.stage1_heads, config.facts.stage2_heads, config.facts.audio_heads):
-        print(f"The files do not tell the numbers of attention heads; taken are {', '.join(map(str, heads))}.")
+        told = ", ".join(f"{n} {h}" for n, h in zip(("stage 1", "stage 2", "audio network"), heads))
+        print(f"The files do not tell the numbers of attention heads; taken are: {told}.")
     if neutral is None:
-        print("Without --template or --flame the model gives displacements from the neutral face instead of positions.")
+        given_by = "--flame" if options.dataset == "mead" else "--template"
+        print(f"Without {given_by} the model gives displacements from the neutral face instead of positions.")
     return 0
