@@ -44,7 +44,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"The weights '{path.name}' are damaged, or are no safetensors file ({error}).") from error
+        raise InputError(f"The weights '{path.name}' are damaged, or are no safetensors file ({str(error)[:120]}).") from error
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -60,16 +60,16 @@ def _tensors(header: dict[str, Any], data: bytes) -> dict[str, np.ndarray]:
     for name, entry in header.items():
         kind, shape, (begin, end) = NUMBERS[entry["dtype"]], entry["shape"], entry["data_offsets"]
         if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
-            raise ValueError(f"the shape of '{name}'")
+            raise ValueError(f"the shape of {name!r}")
         if not begin <= end <= len(data) or end - begin != math.prod(shape) * np.dtype(kind).itemsize:
-            raise ValueError(f"the size of '{name}'")
+            raise ValueError(f"the size of {name!r}")
         spans.append((begin, end))
-        values = np.frombuffer(data, kind, count=math.prod(shape), offset=begin).reshape(shape)
+        values = np.frombuffer(data, kind, count=math.prod(shape), offset=begin)
         if entry["dtype"] == "BF16":  # the upper half of a float32
             values = (values.astype(np.uint32) << 16).view(np.float32)
-        tensors[name] = np.ascontiguousarray(values, dtype=np.float32)
+        tensors[name] = values.reshape(shape).astype(np.float32)  # a copy that may be written to
         if not np.isfinite(tensors[name]).all():
-            raise ValueError(f"'{name}' holds numbers that are not finite")
+            raise ValueError(f"{name!r} holds numbers that are not finite")
     spans.sort()
     if [begin for begin, _ in spans] + [len(data)] != [0] + [end for _, end in spans]:
         raise ValueError("holes or overlaps")

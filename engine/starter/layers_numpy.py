@@ -18,30 +18,38 @@ class Layers:
             name: np.ascontiguousarray(values.transpose(2, 1, 0)) if values.ndim == 3 else values
             for name, values in tensors.items()
         }
+        self._used: set[str] = set()
+
+    def unused(self) -> list[str]:
+        """Names of the tensors that no layer has asked for yet."""
+        return [name for name in self.tensors if name not in self._used]
+
+    def _named(self, name: str) -> np.ndarray:
+        self._used.add(name)
+        return self.tensors[name]
 
     def linear(self, x: np.ndarray, name: str) -> np.ndarray:
         """x @ weight.T, plus the bias where there is one."""
-        out = x @ self.tensors[f"{name}.weight"].T
-        bias = self.tensors.get(f"{name}.bias")
-        if bias is not None:
-            out += bias
+        out = x @ self._named(f"{name}.weight").T
+        if f"{name}.bias" in self.tensors:
+            out += self._named(f"{name}.bias")
         return out
 
     def column(self, name: str, index: int) -> np.ndarray:
         """What `linear` makes of a one-hot vector: (out,)."""
-        return self.tensors[f"{name}.weight"][:, index] + self.tensors[f"{name}.bias"]
+        return self._named(f"{name}.weight")[:, index] + self._named(f"{name}.bias")
 
     def inputs(self, name: str) -> int:
         """Input channels of a convolution."""
-        return self.tensors[f"{name}.weight"].shape[1]
+        return self._named(f"{name}.weight").shape[1]
 
     def conv(self, x: np.ndarray, name: str, dilation: int = 1, stride: int = 1, edge: bool = False) -> np.ndarray:
         """Convolution over an odd number of frames, padded to keep the length (by zeros, or the edge's frames)."""
-        weight = self.tensors[f"{name}.weight"]
+        weight = self._named(f"{name}.weight")
         reach = dilation * (len(weight) - 1) // 2
         padded = np.pad(x, ((reach, reach), (0, 0)), mode="edge" if edge else "constant")
         frames = (len(x) - 1) // stride + 1
-        out = np.tile(self.tensors[f"{name}.bias"], (frames, 1))
+        out = np.tile(self._named(f"{name}.bias"), (frames, 1))
         for tap, matrix in enumerate(weight):
             first = tap * dilation
             out += padded[first : first + stride * (frames - 1) + 1 : stride] @ matrix
@@ -52,8 +60,8 @@ class Layers:
         centred = x - x.mean(axis=1, keepdims=True)
         deviation = np.sqrt(np.square(centred).mean(axis=1, keepdims=True) + np.float32(NORM_EPSILON))
         centred /= deviation
-        centred *= self.tensors[f"{name}.weight"]
-        centred += self.tensors[f"{name}.bias"]
+        centred *= self._named(f"{name}.weight")
+        centred += self._named(f"{name}.bias")
         return centred
 
 

@@ -16,6 +16,8 @@ ONLY = {
     "vqvae": {"emotions": 0, "codebook_slices": 1, "conv_norm": "none", "position": "none", "layers": 0},
     "denoiser": {"identities": 0, "position": "none"},
 }
+# Tensors that only training or the pipeline uses.
+ELSEWHERE = ("encoder.control_head.", "vqvae.quantiser.", "latent.")
 
 
 class NumpyNetworks:
@@ -39,12 +41,16 @@ class NumpyNetworks:
     def _try_out(self) -> None:
         """One frame through every layer, so that tensors that do not fit are found when the model is loaded."""
         conditions = self.conditions(np.zeros((4, self.layers.inputs("encoder.stem")), np.float32), 1)
+        if conditions.shape[1] != 2 * (self.config["encoder"]["width"] + self.config["encoder"]["phones"]):
+            raise ValueError("the encoder's width")
         felt = np.zeros((1, self.config["regressor"]["emotions"]), np.float32)
         mouth, _ = self.mouth(conditions, felt)
         if mouth.shape[1] != len(self.config["regressor"]["mouth"]):
             raise ValueError("the regressor's mouth")
         latent = self.denoiser(conditions, felt)(np.zeros((1, self.latent_dim), np.float32), 0)
         self.encode(self.decode(latent))
+        if unknown := [name for name in self.layers.unused() if not name.startswith(ELSEWHERE)]:
+            raise ValueError(f"'{unknown[0]}' belongs to no layer")
 
     def conditions(self, mel: np.ndarray, frames: int) -> np.ndarray:
         """See `networks.Networks`."""
