@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
+import stage
 from facediff_tree.engine.messages import DeviceInfo, Generate, Hello, Progress
-from facediff_tree.facediff_blender import preferences, session
+from facediff_tree.facediff_blender import bake, preferences, session
 from facediff_tree.facediff_blender.jobs import Job, JobState
-from facediff_tree.facediff_blender.panels import common
+from facediff_tree.facediff_blender.panels import common, dialogue, takes
 from facediff_tree.facediff_blender.panels.engine import device_text
 
 FUNCTIONS = bpy.types.UILayout.bl_rna.functions
@@ -84,6 +85,35 @@ def test_a_head_a_strip_and_a_take(tmp_path):
     assert head.data.shape_keys.animation_data.action.name in text and "operator facediff.export_fbx" in text
 
 
+def test_the_lists_of_takes_and_strips_and_the_current_takes_tools(tmp_path):
+    bpy.ops.facediff.add_head()
+    stage.strip(tmp_path, 200, 1.0, "Second")
+    stage.strip(tmp_path, 11, 1.0, "First", 2)
+    stage.engine(tmp_path)
+    stage.generate(variations=2)
+    text = drawn()
+    for wanted in ("duplicate_take", "delete_take", "repeat_take", "compare_takes", "regenerate", "pin_keys", "generate_all"):
+        assert f"operator facediff.{wanted}" in text, wanted
+    assert "Frames 11 to 34, 1.0 s Model: starter Strip: First Emotion: neutral, seed 1 Made 20" in text
+    assert "No strip of the scene" in text, "why Generate All is grey"
+    other = bpy.data.actions.new("A walk")
+    shown = SimpleNamespace(filter_name="", bitflag_filter_item=1)
+    flags, order = takes.FACEDIFF_UL_takes.filter_items(shown, bpy.context, bpy.data, "actions")
+    by_name = dict(zip((a.name for a in bpy.data.actions), zip(flags, order)))
+    assert by_name[other.name][0] == 0 and sorted(by_name.values()) == [(0, 2), (1, 0), (1, 1)]
+    assert by_name["FaceDiff First neutral 0"] == (1, 0)
+    shown.filter_name = "neutral 1"
+    assert sum(takes.FACEDIFF_UL_takes.filter_items(shown, bpy.context, bpy.data, "actions")[0]) == 1
+    editor = bpy.context.scene.sequence_editor
+    shown.filter_name = ""
+    flags, order = dialogue.FACEDIFF_UL_strips.filter_items(shown, bpy.context, editor, "strips_all")
+    rows = sorted(zip(order, (s.name for s in editor.strips_all)))
+    assert flags == [1, 1] and [name for _, name in rows] == ["First", "Second"]
+    take = bake.current_take(stage.head())
+    takes.FACEDIFF_UL_takes.draw_item(None, bpy.context, Layout(), None, take, 0, None, "")
+    dialogue.FACEDIFF_UL_strips.draw_item(None, bpy.context, Layout(), None, editor.strips_all[0], 0, None, "")
+
+
 def test_progress_and_its_words(tmp_path):
     client = SimpleNamespace(state="ready", hello=None, cancel=lambda id: None)
     job = Job(Generate(id="1", audio="", out=""), client)
@@ -91,7 +121,7 @@ def test_progress_and_its_words(tmp_path):
     job.hear(Progress("1", "sampling", 5, 10, 0.42, 3.2))
     text = drawn()
     assert "Acting · 42% · 3 s left" in text and "operator facediff.cancel" in text
-    assert "operator facediff.generate" not in text
+    assert "operator facediff.generate " not in f"{text} "
     job.request_cancel()
     assert common.progress_text(job) == "Cancelling"
     assert set(common.STATES) | {JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED} == set(JobState)
