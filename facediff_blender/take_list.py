@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from . import bake, compat, point_cache, recipe
+from . import bake, compat, point_cache, recipe, vertex_takes
 from .assign import TAKE_PROPERTY, assign, owners_of, release, why_not_writable
 from .bake import BakeError
 from .recipe import Passage
@@ -120,6 +120,7 @@ def delete(head: bpy.types.Object, action: bpy.types.Action) -> None:
     elif current:
         release(head, action)
     bpy.data.actions.remove(action)
+    vertex_takes.remove_unused_keys(head)
 
 
 def why_not_deletable(head: bpy.types.Object, action: bpy.types.Action) -> str:

@@ -24,6 +24,7 @@ from facediff_tree.facediff_blender import (
     point_cache,
     preferences,
     session,
+    take_list,
     takes,
     vertex_keys,
     vertex_takes,
@@ -228,6 +229,19 @@ def test_keys_of_takes_that_are_gone_go_too():
     assert farthest(evaluated(mesh), moving(rest, rank=2).vertices[8]) < 1.1e-4
     bpy.data.actions.remove(third)
     assert vertex_takes.remove_unused_keys(mesh) == 2 and first.users
+
+
+def test_a_take_that_is_deleted_takes_its_keys_with_it():
+    rest = np.random.default_rng(0).normal(0, 0.1, (60, 3)).astype(np.float32)
+    mesh = a_mesh(rest)
+    first, second = (takes.write(mesh, moving(rest, rank=r), Timing(1.0, 24.0)).action for r in (3, 4))
+    take_list.switch(mesh, first)
+    bpy.context.scene.frame_set(9)
+    assert farthest(evaluated(mesh), moving(rest, rank=3).vertices[8]) < 1.1e-4, "the second take's keys rest"
+    take_list.delete(mesh, second)
+    assert [n.split(".")[0] for n in mesh.data.shape_keys.key_blocks.keys()[1:]] == ["vertices 1"] * 3
+    take_list.delete(mesh, first)
+    assert mesh.data.shape_keys.key_blocks.keys() == ["Basis"]
 
 
 def test_a_motion_in_blocks_is_written_as_the_whole_one_is(tmp_path):
