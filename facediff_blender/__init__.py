@@ -4,9 +4,10 @@
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
     from . import head_properties, panels, preferences, properties, session
-    from .operators import add_head, dialogue, engine, export, generate, regenerate, takes
+    from .operators import add_head, adjust, dialogue, engine, export, generate, regenerate, takes, thin
 
-    return [preferences, properties, head_properties, session, add_head, engine, generate, dialogue, regenerate, takes, export, panels]
+    state = [preferences, properties, head_properties, session]
+    return [*state, add_head, engine, generate, dialogue, regenerate, takes, adjust, thin, export, panels]
 
 
 def register() -> None:

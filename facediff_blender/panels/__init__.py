@@ -3,9 +3,9 @@
 
 def _modules() -> list:
     """The panels from top to bottom."""
-    from . import dialogue, emotion, head, regenerate, speech, takes
+    from . import adjust, dialogue, emotion, head, regenerate, speech, takes
 
-    return [head, speech, emotion, dialogue, takes, regenerate]
+    return [head, speech, emotion, dialogue, takes, regenerate, adjust]
 
 
 def register() -> None:
