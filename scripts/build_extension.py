@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ("blender_manifest.toml", "__init__.py", "LICENSE", "README.md", "facediff_blender", "engine")
+MOST = 30_000_000  # bytes of the zip, so that everyone can download it
 
 
 class BuildError(Exception):
@@ -53,6 +54,8 @@ def build(out: Path, repository: bool = False) -> Path:
         built = Path(folder) / path.name
         _run(tool, "build", "--source-dir", str(stage), "--output-filepath", str(built))
         _run(tool, "validate", str(built))
+        if built.stat().st_size > MOST:
+            raise BuildError(f"The zip has {built.stat().st_size / 1e6:.1f} MB, more than {MOST / 1e6:.0f} MB.")
         shutil.move(built, path)
     if repository:
         _run(tool, "server-generate", "--repo-dir", str(out), "--html")
