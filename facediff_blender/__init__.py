@@ -3,11 +3,11 @@
 
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
-    from . import head_properties, panels, preferences, properties, session
-    from .operators import add_head, adjust, dialogue, engine, export, generate, regenerate, takes, thin
+    from . import head_properties, installation, panels, preferences, properties, session
+    from .operators import add_head, adjust, dialogue, engine, export, generate, install, regenerate, takes, thin
 
-    state = [preferences, properties, head_properties, session]
-    return [*state, add_head, engine, generate, dialogue, regenerate, takes, adjust, thin, export, panels]
+    state = [preferences, properties, head_properties, session, installation]
+    return [*state, add_head, engine, install, generate, dialogue, regenerate, takes, adjust, thin, export, panels]
 
 
 def register() -> None:

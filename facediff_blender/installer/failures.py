@@ -68,7 +68,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"os error 30\b|read-only file system", READ_ONLY),
     (r"being used by another process|os error 32\b|sharing violation|virus|os error 225", IN_USE),
     (r"file name too long|os error 206|os error 36\b|path too long", TOO_LONG),
-    (r"hash mismatch|checksum mismatch|hashes? (do|does) not match", MISMATCH),
+    (r"hash mismatch|checksum mismatch|hashes? (do|does) not match|invalid gzip|failed to extract|not a zip|corrupt", MISMATCH),
     (r"driver on your system is too old|driver version is insufficient|nvidia driver.*too old", DRIVER),
     (r"glibc_2\.\d+.? not found|manylinux.*not compatible|glibc.*too old", OLD_LINUX),
     (r"exec format error|bad cpu type|wrong architecture|incompatible architecture|not a valid win32|winerror 193", ARCHITECTURE),

@@ -37,15 +37,6 @@ STAGES = {
 ENDED = "The installer was ended; press Install again, it goes on where it stopped."
 
 
-def host_python() -> str:
-    """The Python to run the worker with: this one. Inside Blender `sys.executable` is Blender's own Python."""
-    if Path(sys.executable).stem.lower().startswith("python"):
-        return sys.executable
-    name = "python.exe" if sys.platform == "win32" else f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    beside = Path(sys.base_prefix) / name
-    return str(beside) if beside.is_file() else sys.executable
-
-
 @dataclass
 class Task:
     """One run of the worker. state: "running", "done", "failed" or "stopped"; the rest is what it last said."""
@@ -66,11 +57,12 @@ class Task:
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = 0.0
 
-    def start(self, root: Path, arguments: Sequence[str | Path], python: str = "") -> None:
-        """Start the worker. root: the add-on's; it holds the packages facediff_blender and engine. Never raises: what
+    def start(self, root: Path, arguments: Sequence[str | Path], python: str = sys.executable) -> None:
+        """Start the worker. root: the add-on's; it holds the packages facediff_blender and engine; python:
+        the interpreter to run it with, Blender's own. Never raises: what
         goes wrong is told as `failed`."""
         more = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT)}
-        command = [python or host_python(), "-I", "-X", "utf8", "-c", BOOT, root, self.command, "--host", *arguments]
+        command = [python, "-I", "-X", "utf8", "-c", BOOT, root, self.command, "--host", *arguments]
         try:
             self._child = subprocess.Popen(
                 [os.fspath(part) for part in command],

@@ -94,7 +94,9 @@ def fetch(work: Work, files: tuple[File, ...], stage: str, into: Path | None = N
 
 
 def get_uv(work: Work) -> None:
-    """uv, out of its wheel, which is a zip."""
+    """uv, out of its wheel, which is a zip; nothing when it is there already."""
+    if work.layout.uv.is_file() and _says(work, work.lock.uv.version):
+        return
     wheel = fetch(work, (work.lock.uv,), "uv")[work.lock.uv.file]
     target = work.layout.uv
     target.parent.mkdir(exist_ok=True)
@@ -110,6 +112,14 @@ def get_uv(work: Work) -> None:
     work.run(target, "--version", seconds=60)
 
 
+def _says(work: Work, version: str) -> bool:
+    """Whether the uv that is there runs and is of this version."""
+    try:
+        return work.run(work.layout.uv, "--version", seconds=60).split()[1:2] == [version]
+    except (InstallError, OSError):
+        return False
+
+
 def get_python(work: Work) -> tuple[str, bool]:
     """Python for the environment: its path, and whether it is our own. uv's own build where it can be had, for nothing on
     the computer can take that away; else a Python 3.11 of the system. Raises InstallError when there is neither."""
@@ -120,7 +130,11 @@ def get_python(work: Work) -> tuple[str, bool]:
         why = explain(error)
     else:
         mirror = _mirror(work, archive)
-        work.uv("python", "install", f"cpython-{file.version}", "--mirror", mirror.as_uri(), "--no-bin")
+        try:
+            work.uv("python", "install", f"cpython-{file.version}", "--mirror", mirror.as_uri(), "--no-bin")
+        except InstallError:
+            archive.unlink()  # it may be damaged, which only uv can tell
+            raise
         return work.uv("python", "find", file.version, "--managed-python").strip().splitlines()[-1], True
     work.check_stop()
     try:

@@ -37,7 +37,7 @@ def test_enable_and_disable_three_times():
         assert traces() == NOTHING
         ADDON.register()
         found = traces()
-        assert len(found["operators"]) == 9 and found["properties"] and len(found["handlers"]) == 1
+        assert {"generate", "install_engine"} <= set(found["operators"]) and found["properties"] and len(found["handlers"]) == 1
         assert {"FACEDIFF_PT_head", "FACEDIFF_PT_speech", "FACEDIFF_PT_advanced", "FACEDIFF_PT_takes"} <= set(found["classes"])
         assert bpy.ops.facediff.add_head() == {"FINISHED"}
         session.start_timer()
