@@ -22,6 +22,8 @@ from engine.starter.train import Plan, train  # noqa: E402
 PLANS = {
     "full": Plan(),
     "quick": Plan(encoder_steps=1200, chunks=600, regressor_steps=600, vqvae_steps=800, denoiser_steps=600),
+    # With --warm-start: the encoder and the VQ-VAE stay, new targets for the rest.
+    "warm": Plan(encoder_steps=0, chunks=1000, regressor_steps=2000, denoiser_steps=1500),
     "smoke": Plan.smoke(),
 }
 
@@ -34,7 +36,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--assets", type=Path, default=ROOT / "engine" / "assets" / "starter")
     parser.add_argument("--corpus", type=Path, help="an existing corpus instead of WORK/corpus")
-    parser.add_argument("--warm-start", type=Path, help="starter folder whose encoder training begins from")
+    parser.add_argument("--warm-start", type=Path, help="folder of a starter model that training begins from")
     arguments = parser.parse_args()
     corpus = arguments.corpus or arguments.work / "corpus"
     if not list(corpus.glob("shard_*.npz")):

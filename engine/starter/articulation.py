@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 GRID = 100  # Hz: the rate of the curves made here
-ANTICIPATION, CARRY_OVER = 20.0, 16.0  # 1/s: how fast a phone's pull fades before its start and after its end
+ANTICIPATION, CARRY_OVER = 26.0, 21.0  # 1/s: how fast a phone's pull fades before its start and after its end
 # What is seen leads what is heard: the jaw and the lips' shape move before their sound, by 0 to some 100 ms (Schwartz &
 # Savariaux 2014), and viewers notice early sound sooner than late sound (ITU-R BT.1359: 45 ms against 125 ms). A contact
 # of the lips has no lead: the sound stops in the moment they meet.
-LEAD = 0.020  # s
+LEAD = 0.030  # s
 RAMP_IN, RAMP_OUT = 0.050, 0.030  # s: lips closing and opening
 SHORTEST_CONTACT, LONGEST_CONTACT = 0.050, 0.160  # s
 

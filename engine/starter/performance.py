@@ -135,8 +135,8 @@ def add_mouth(face: np.ndarray, c: dict[str, np.ndarray], jaw: np.ndarray, lip_g
     add("mouthFunnel", lip_gain * c["funnel"])
     add("mouthStretch", 0.55 * c["spread"])
     add("mouthSmile", 0.30 * c["spread"])
-    add("mouthLowerDown", c["drop"])
-    add("mouthUpperUp", c["lift"] + 0.25 * c["drop"])
+    add("mouthLowerDown", 0.65 * c["drop"])
+    add("mouthUpperUp", c["lift"] + 0.16 * c["drop"])
     add("tongueOut", 0.5 * c["tongue"])
 
 

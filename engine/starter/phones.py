@@ -133,9 +133,14 @@ def from_espeak(ipa: str) -> list[str]:
 
 
 def from_arpabet(name: str) -> list[str]:
-    """Classes of one ARPAbet label, in either case, with or without a stress digit; pauses give `["sil"]`."""
+    """Classes of one ARPAbet label, in either case, with or without a stress digit; pauses give `["sil"]`.
+
+    The CMU dictionary writes the unstressed schwa as AH0.
+    """
     if name.strip().lower() in _SILENCES:
         return ["sil"]
+    if name.strip().upper() == "AH0":
+        return ["ə"]
     return list(_ARPABET.get(name.strip().rstrip("012").upper(), (UNKNOWN,)))
 
 

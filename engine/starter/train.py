@@ -60,17 +60,30 @@ class Plan:
 Log = Callable[[str], None]
 
 
-def train(
-    corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print, warm_start: Path | None = None
-) -> None:
+def train(corpus: Path, work: Path, assets: Path, plan: Plan, log: Log = print, warm_start: Path | None = None) -> None:
     """Run every stage that `work` does not hold yet, then write the model into `assets` (see `export`)."""
     work.mkdir(parents=True, exist_ok=True)
-    encoder = train_encoder(corpus, work, plan, log, warm_start)
+    start = None if warm_start is None else WarmStart(warm_start)
+    encoder = train_encoder(corpus, work, plan, log, start)
     features = make_features(encoder, corpus, work, plan, log)
-    train_regressor(features, work, plan, log)
-    train_vqvae(features, work, plan, log)
-    train_denoiser(features, work, plan, log)
+    train_regressor(features, work, plan, log, start)
+    train_vqvae(features, work, plan, log, start)
+    train_denoiser(features, work, plan, log, start)
     export(work, assets)
+
+
+class WarmStart:
+    """The weights of an earlier starter model of the same sizes, where every stage begins instead of at random."""
+
+    def __init__(self, folder: Path):
+        from safetensors.torch import load_file
+
+        self.tensors = {name: tensor.float() for name, tensor in load_file(folder / "starter.safetensors").items()}
+
+    def weights(self, stage: str) -> dict[str, Tensor]:
+        """The state of one stage."""
+        prefix = stage + "."
+        return {name.removeprefix(prefix): v for name, v in self.tensors.items() if name.startswith(prefix)}
 
 
 # ---------------------------------------------------------------------------------------------------------- 1. encoder
@@ -80,7 +93,9 @@ PHONE_WEIGHTS = torch.tensor([1.6 if p in ("p", "b", "m", "f", "v") else 1.2 if 
 CONTROL_WEIGHTS = torch.tensor([4.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0])  # of TENDENCIES: the jaw counts most
 
 
-def encoder_loss(encoder: SpeechEncoder, mel: Tensor, phones: Tensor, controls: Tensor) -> tuple[Tensor, dict[str, float]]:
+def encoder_loss(
+    encoder: SpeechEncoder, mel: Tensor, phones: Tensor, controls: Tensor
+) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the phones, squared error of the tendencies, binary cross-entropy of the contacts."""
     _, phone_logits, control_logits = encoder(mel)
     phone = F.cross_entropy(phone_logits.float().flatten(0, 1), phones.flatten(), PHONE_WEIGHTS, label_smoothing=0.05)
@@ -88,28 +103,24 @@ def encoder_loss(encoder: SpeechEncoder, mel: Tensor, phones: Tensor, controls: 
     tendency = (torch.sigmoid(control_logits[..., :split].float()) - controls[..., :split]).square()
     tendency = (tendency * CONTROL_WEIGHTS).mean()
     contact = F.binary_cross_entropy_with_logits(control_logits[..., split:].float(), controls[..., split:])
-    return phone + 10 * tendency + 3 * contact, {"phone": phone.item(), "tendency": tendency.item(), "contact": contact.item()}
+    return phone + 10 * tendency + 3 * contact, {
+        "phone": phone.item(),
+        "tendency": tendency.item(),
+        "contact": contact.item(),
+    }
 
 
-def train_encoder(corpus: Path, work: Path, plan: Plan, log: Log, warm_start: Path | None = None) -> SpeechEncoder:
-    """The speech encoder with its phone head; checkpoints to work/encoder.pt every 100 steps.
-
-    warm_start: a folder with a starter.safetensors of the same sizes, whose encoder is where training begins.
-    """
+def train_encoder(corpus: Path, work: Path, plan: Plan, log: Log, start: WarmStart | None = None) -> SpeechEncoder:
+    """The speech encoder with its phone head; checkpoints to work/encoder.pt every 100 steps."""
     torch.manual_seed(plan.seed)
     encoder = SpeechEncoder(ENCODER)
-    if warm_start is not None:
-        from safetensors.torch import load_file
-
-        weights = load_file(warm_start / "starter.safetensors")
-        own = {k.removeprefix("encoder."): v.float() for k, v in weights.items() if k.startswith("encoder.")}
-        encoder.load_state_dict(own)
-    rate = 1.5e-3 if warm_start is None else 1.0e-3
-    trainer = Trainer("encoder", encoder, plan.encoder_steps, rate, work, log)
+    trainer = Trainer("encoder", encoder, plan.encoder_steps, 1.5e-3, work, log, start)
     if trainer.step < trainer.steps:
         examples = EncoderExamples(corpus, plan.encoder_steps * plan.encoder_batch, plan.seed)
         left = torch.utils.data.Subset(examples, range(trainer.step * plan.encoder_batch, len(examples)))  # type: ignore[arg-type]
-        batches = torch.utils.data.DataLoader(left, plan.encoder_batch, num_workers=plan.workers, worker_init_fn=_one_thread)
+        batches = torch.utils.data.DataLoader(
+            left, plan.encoder_batch, num_workers=plan.workers, worker_init_fn=_one_thread
+        )
         for mel, phones, controls in batches:
             trainer.update(lambda m=mel, p=phones, c=controls: encoder_loss(encoder, m, p, c))
     return trainer.finished()
@@ -190,12 +201,14 @@ MOUTH_COLUMNS = [MOTION.index(n) for n in MOUTH]
 JAW, CLOSE = MOTION.index("jawOpen"), MOTION.index("mouthClose")
 
 
-def train_regressor(features: Features, work: Path, plan: Plan, log: Log) -> MouthRegressor:
+def train_regressor(
+    features: Features, work: Path, plan: Plan, log: Log, start: WarmStart | None = None
+) -> MouthRegressor:
     """Squared error of weights and their speed, cross-entropy of contacts, and the lip gap (jawOpen - mouthClose)."""
     torch.manual_seed(plan.seed + 1)
     config = RegressorConfig(features.conditions.shape[-1], len(EMOTIONS), MOUTH)
     model = MouthRegressor(config)
-    trainer = Trainer("regressor", model, plan.regressor_steps, 1e-3, work, log)
+    trainer = Trainer("regressor", model, plan.regressor_steps, 1e-3, work, log, start)
     jaw, close = MOUTH.index("jawOpen"), MOUTH.index("mouthClose")
 
     def loss(conditions: Tensor, motion: Tensor, contacts: Tensor, emotion: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -219,8 +232,10 @@ def train_regressor(features: Features, work: Path, plan: Plan, log: Log) -> Mou
 VQ = VQVAEConfig(motion_dim=len(MOTION), width=160)
 
 
-def motion_scale(features: Features) -> Tensor:
+def motion_scale(features: Features, start: WarmStart | None) -> Tensor:
     """(M,) typical size of each channel: the autoencoder sees motion divided by it."""
+    if start is not None:
+        return start.tensors["latent.scale"]
     deviation = features.motion[:, :, ::4].astype(np.float32).std(axis=(0, 1, 2))
     return torch.from_numpy(np.maximum(deviation, 0.02))
 
@@ -234,12 +249,13 @@ def channel_weights() -> Tensor:
     return weights
 
 
-def train_vqvae(features: Features, work: Path, plan: Plan, log: Log) -> VQVAE:
-    """Stage 1. Seven in ten samples go through the codebook; unused codes are re-seeded from the batch."""
+def train_vqvae(features: Features, work: Path, plan: Plan, log: Log, start: WarmStart | None = None) -> VQVAE:
+    """Stage 1. Seven in ten samples go through the codebook; unused codes are re-seeded from the batch. It hears no
+    sound, so with a warm start it is kept as it is, and the latents with it."""
     torch.manual_seed(plan.seed + 2)
     model = VQVAE(VQ)
-    trainer = Trainer("vqvae", model, plan.vqvae_steps, 1e-3, work, log)
-    scale, weights = motion_scale(features), channel_weights()
+    trainer = Trainer("vqvae", model, plan.vqvae_steps if start is None else 0, 1e-3, work, log, start)
+    scale, weights = motion_scale(features, start), channel_weights()
     used = torch.zeros(VQ.codebook_size)
 
     def loss(_c: Tensor, motion: Tensor, _k: Tensor, _e: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -255,7 +271,11 @@ def train_vqvae(features: Features, work: Path, plan: Plan, log: Log) -> VQVAE:
         used = 0.99 * used + torch.bincount(quantised.indices.flatten(), minlength=VQ.codebook_size)
         if trainer.step % 50 == 49 and trainer.step < 0.8 * trainer.steps:
             reseed_dead_codes(model, latent.detach(), used)
-        parts = {"error": error.item(), "gap": gap.item(), "codes": perplexity(quantised.indices, VQ.codebook_size).item()}
+        parts = {
+            "error": error.item(),
+            "gap": gap.item(),
+            "codes": perplexity(quantised.indices, VQ.codebook_size).item(),
+        }
         return error + 0.5 * speed + 8 * gap + quantised.loss, parts
 
     for batch in features.batches(16, 64, plan.seed + 2, trainer.step):
@@ -283,14 +303,14 @@ def denoiser_config(features: Features) -> DenoiserConfig:
     return DenoiserConfig(VQ.latent_dim, features.conditions.shape[-1], emotions=len(EMOTIONS), window=WINDOW)
 
 
-def train_denoiser(features: Features, work: Path, plan: Plan, log: Log) -> Denoiser:
+def train_denoiser(features: Features, work: Path, plan: Plan, log: Log, start: WarmStart | None = None) -> Denoiser:
     """Stage 2: x0 prediction of the standardised, un-quantised latent, plus what it decodes to."""
     torch.manual_seed(plan.seed + 3)
-    vqvae = train_vqvae(features, work, plan, log).eval().requires_grad_(False)
+    vqvae = train_vqvae(features, work, plan, log, start).eval().requires_grad_(False)
     model = Denoiser(denoiser_config(features))
-    trainer = Trainer("denoiser", model, plan.denoiser_steps, 1e-3, work, log)
-    scale, weights = motion_scale(features), channel_weights()
-    mean, deviation = latent_statistics(features, vqvae, scale, work)
+    trainer = Trainer("denoiser", model, plan.denoiser_steps, 1e-3, work, log, start)
+    scale, weights = motion_scale(features, start), channel_weights()
+    mean, deviation = latent_statistics(features, vqvae, scale, work, start)
     schedule = cosine_schedule()
 
     def loss(conditions: Tensor, motion: Tensor, _k: Tensor, emotion: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -316,22 +336,35 @@ def train_denoiser(features: Features, work: Path, plan: Plan, log: Log) -> Deno
     return trainer.finished()
 
 
-def latent_statistics(features: Features, vqvae: VQVAE, scale: Tensor, work: Path) -> tuple[Tensor, Tensor]:
+def latent_statistics(
+    features: Features, vqvae: VQVAE, scale: Tensor, work: Path, start: WarmStart | None
+) -> tuple[Tensor, Tensor]:
     """(latent_dim,) mean and deviation of the un-quantised latent; kept in work/latent.npz for `export`."""
-    with torch.inference_mode():
-        motion = torch.from_numpy(features.motion[:400, 0].astype(np.float32))
-        latent = vqvae.encode(motion / scale).flatten(0, 1)
-    mean, deviation = latent.mean(0).clone(), latent.std(0).clamp(min=1e-3).clone()
+    if start is None:
+        with torch.inference_mode():
+            motion = torch.from_numpy(features.motion[:400, 0].astype(np.float32))
+            latent = vqvae.encode(motion / scale).flatten(0, 1)
+        mean, deviation = latent.mean(0).clone(), latent.std(0).clamp(min=1e-3).clone()
+    else:
+        mean, deviation = start.tensors["latent.mean"], start.tensors["latent.deviation"]
     np.savez(work / "latent.npz", mean=mean.numpy(), deviation=deviation.numpy(), scale=scale.numpy())
     return mean, deviation
 
 
 # ------------------------------------------------------------------------------------------------------------- shared
+WARM_RATE = 0.67  # of the learning rate when a stage does not begin at random
+
+
 class Trainer:
     """One stage: AdamW with warm-up and cosine decay, gradient clipping, an exponential moving average of the weights,
     and a checkpoint (work/NAME.pt) that a restarted run continues from."""
 
-    def __init__(self, name: str, model: nn.Module, steps: int, rate: float, work: Path, log: Log):
+    def __init__(
+        self, name: str, model: nn.Module, steps: int, rate: float, work: Path, log: Log, start: WarmStart | None = None
+    ):
+        if start is not None:
+            model.load_state_dict(start.weights(name))
+            rate *= WARM_RATE
         self.name, self.model, self.steps, self.log = name, model, steps, log
         self.path = work / f"{name}.pt"
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
@@ -389,6 +422,8 @@ class Trainer:
 
     def finished(self) -> nn.Module:
         """The model with its averaged weights, for evaluation and the next stages."""
+        if self.steps == 0:
+            self.save()
         self.model.load_state_dict(self.average)
         return self.model.eval()
 

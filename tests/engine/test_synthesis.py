@@ -81,6 +81,7 @@ def test_labels_of_the_same_sound_agree_between_engines():
     assert from_espeak("ɔ̃") == from_espeak("ɔː") == ["ɔ"] and from_espeak("ç") == from_espeak("c\u0327") == ["x"]
     assert from_espeak("r") == from_festival("rr", "catalan") == ["ɾ"] and from_espeak("r̝") == ["ʒ"]
     assert from_espeak("") == from_flite("pau") == from_festival("#", "italian") == from_arpabet("SIL") == ["sil"]
+    assert from_arpabet("AH0") == ["ə"] and from_arpabet("AH1") == from_arpabet("ah") == ["ʌ"]
     assert from_espeak("(en)") == from_espeak("ː") == []
     assert from_espeak("ǃ") == from_flite("qq") == from_festival("ö", "czech") == from_mrpa("ö") == [UNKNOWN]
 
