@@ -26,7 +26,7 @@ MEL_RANGE = (50.0, 7600.0)  # Hz
 MAX_SECONDS = 4 * 3600
 # Frames quieter than this below full scale are never amplified to speech level (digital silence, room tone).
 QUIETEST_SPEECH_DB = -55.0
-LONGEST_FILTER = 400_000  # of the two factors of a change of rate; above, the claimed rate is damage
+LONGEST_FILTER = 200_000  # of the two factors of a change of rate; above, the claimed rate is damage
 
 
 def load_audio(path: str | os.PathLike[str]) -> np.ndarray:

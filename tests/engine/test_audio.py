@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import resample_poly
 
-from engine.audio import MEL_BANDS, SAMPLE_RATE, load_audio, log_mel
+from engine import wav
+from engine.audio import MEL_BANDS, SAMPLE_RATE, load_audio, log_mel, resample
 from engine.errors import InputError
 
 
@@ -31,6 +33,59 @@ def test_rates_and_channels_keep_time_and_level(tmp_path, rate, channels):
     assert 0.398 < click_time(samples) < 0.406
     steady = samples[SAMPLE_RATE // 2 : -1000]
     assert abs(steady.std() - 0.05 / np.sqrt(2)) < 0.003
+
+
+@pytest.mark.parametrize(
+    ("rate", "samples"),
+    [(r, n) for r in (8000, 11025, 22050, 44100, 48000, 96000) for n in (0, 1, 2, 777, 30_001)] + [(44_101, 9000)],
+)
+def test_resampling_is_scipys(rate, samples):
+    wave = np.random.default_rng(rate).normal(0, 0.2, samples).astype(np.float32)
+    common = np.gcd(rate, SAMPLE_RATE)
+    expected = resample_poly(wave.astype(np.float64), SAMPLE_RATE // common, rate // common) if samples else wave
+    np.testing.assert_allclose(resample(wave, rate), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX"])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_wav_files_are_read_as_libsndfile_reads_them(tmp_path, subtype, kind, channels):
+    path = tmp_path / "a.wav"
+    wave = np.random.default_rng(1).normal(0, 0.3, (3001, channels)).clip(-1, 1)
+    soundfile.write(path, wave, 22050, subtype=subtype, format=kind)
+    header = wav.read_header(path)
+    assert wav.is_plain(header) and (header.rate, header.channels) == (22050, channels)
+    expected = soundfile.read(path, dtype="float32", always_2d=True)[0].mean(axis=1)
+    np.testing.assert_allclose(wav.read_samples(path, header), expected, atol=2e-7)
+
+
+def test_other_wav_files_are_left_to_libsndfile(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone_with_click(16000), 16000, subtype="IMA_ADPCM")
+    assert not wav.is_plain(wav.read_header(tmp_path / "a.wav"))
+    assert 0.395 < click_time(load_audio(tmp_path / "a.wav")) < 0.41
+
+
+def test_a_wav_that_was_written_as_a_stream_is_read_to_its_end(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone_with_click(16000), 16000, subtype="PCM_16")
+    whole = (tmp_path / "a.wav").read_bytes()
+    at = whole.index(b"data") + 4
+    (tmp_path / "b.wav").write_bytes(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :])
+    np.testing.assert_array_equal(load_audio(tmp_path / "b.wav"), load_audio(tmp_path / "a.wav"))
+
+
+def test_a_wav_with_any_header_is_read_or_refused_in_a_sentence(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone_with_click(16000, 0.1, 0.05), 16000, subtype="PCM_16")
+    whole = bytearray((tmp_path / "a.wav").read_bytes())
+    rng = np.random.default_rng(2)
+    for _ in range(120):
+        changed = whole.copy()
+        for at in rng.integers(12, 44, rng.integers(1, 6)):
+            changed[at] = rng.integers(256)
+        (tmp_path / "b.wav").write_bytes(changed)
+        try:
+            assert np.isfinite(load_audio(tmp_path / "b.wav")).all()
+        except InputError as error:
+            assert str(error).endswith(".") and "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3"])
