@@ -7,11 +7,13 @@ import importlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from . import __version__
 from .audio import load_audio
@@ -19,10 +21,9 @@ from .devices import FULL_ENGINE, NUMPY, starter_device
 from .emotion_curve import EMOTIONS, checked, facts, weights_at
 from .errors import Cancelled, InputError
 from .motion import FaceMotion
+from .parts import find_part
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .lgldm.model import LgldmModel
     from .starter.pipeline import Starter
 
@@ -41,7 +42,8 @@ class AnimateOptions:
     emotion: weights 0..1 by name; empty is neutral. intensity: 0..1, a factor on all of them. fps: frames per second of
     the result. mouth_variation: 0 (the same mouth for every seed) to 1 (sampled). device: auto, cuda, mps, cpu, or numpy
     (the starter model without PyTorch). emotion_curve: emotions over time (see `emotion_curve.py`) in place of emotion and
-    intensity.
+    intensity. base: a motion of which only the part from second `start` to before second `end` of `channels` is made anew,
+    see `messages.Generate`; its meta lists what is pinned.
     """
 
     emotion: Mapping[str, float] = field(default_factory=dict)
@@ -54,6 +56,10 @@ class AnimateOptions:
     landmarks: bool = False
     vertices: bool = False
     emotion_curve: FaceMotion | None = None
+    base: FaceMotion | None = None
+    start: float | None = None
+    end: float | None = None
+    channels: Sequence[str] | None = None
 
 
 def animate(
@@ -113,16 +119,16 @@ def _animate_starter(
     felt = constant_emotion(model, emotion, frames)
     if options.emotion_curve is not None:
         felt = weights_at(options.emotion_curve, model.emotions, model.frame_rate, frames)
-    motion = generate(
-        model,
-        samples,
-        felt,
-        options.seed,
-        options.steps or DEFAULT_STEPS,
-        options.fps or DEFAULT_FPS,
-        DEFAULT_VARIATION if options.mouth_variation is None else options.mouth_variation,
-        report,
-    )
+    steps = options.steps or DEFAULT_STEPS
+    variation = DEFAULT_VARIATION if options.mouth_variation is None else options.mouth_variation
+    if options.base is None:
+        fps = options.fps or DEFAULT_FPS
+        motion = generate(model, samples, felt, options.seed, steps, fps, variation, report)
+    else:
+        from .starter.editing import MAKES, regenerate
+
+        part = find_part(options.base, options.start, options.end, options.channels, MAKES)
+        motion = regenerate(model, samples, felt, options.base, part, options.seed, steps, variation, report)
     clock = Stopwatch()
     report("geometry", 0, 1)
     motion = with_geometry(motion, options.landmarks, options.vertices)
@@ -141,6 +147,8 @@ def _animate_lgldm(
         raise InputError(f"The model '{model.name}' speaks vertices of its own mesh; it has no 68 landmarks.")
     if options.mouth_variation is not None:
         raise InputError(f"The model '{model.name}' samples the whole face; mouth variation is the starter model's.")
+    if options.base is not None:
+        raise InputError(f"The model '{model.name}' cannot make a part of a motion anew.")
     if options.emotion_curve is not None:
         raise InputError(f"The model '{model.name}' takes one emotion for the whole clip, not emotion over time.")
     return generate(model, samples, emotion, options.seed, report, steps=options.steps, fps=options.fps)
@@ -163,6 +171,10 @@ def check_options(options: AnimateOptions) -> dict[str, float]:
         raise InputError(f"The number of steps must be between 1 and {MAX_STEPS}, not {options.steps}.")
     if options.fps is not None and not (math.isfinite(options.fps) and 1 <= options.fps <= 240):
         raise InputError(f"The frame rate must be between 1 and 240, not {options.fps}.")
+    if options.base is None and (options.start, options.end, options.channels) != (None, None, None):
+        raise InputError("A part can be made anew only of a motion that is there already: give it as the base.")
+    if options.base is not None and options.fps is not None and abs(options.fps - options.base.fps) > 1e-3:
+        raise InputError(f"A part is made anew at its motion's own {options.base.fps:g} frames per second.")
     if options.emotion_curve is not None:
         checked(options.emotion_curve, "emotion_curve")
         return {}
@@ -208,7 +220,10 @@ def with_geometry(motion: FaceMotion, landmarks: bool, vertices: bool) -> FaceMo
 
     head = load_starter_head()
     rotations = {name: motion.rotation(name) for name in motion.rotation_names}
-    weights = motion.weights[:, [motion.channels.index(n) for n in head.blendshape_names]]
+    weights = np.zeros((motion.frames, len(head.blendshape_names)), np.float32)  # a motion need not have every channel
+    for column, name in enumerate(head.blendshape_names):
+        if name in motion.channels:
+            weights[:, column] = motion.channel(name)
     return replace(
         motion,
         landmarks68=pose_landmarks68(head, weights, rotations) if landmarks else None,

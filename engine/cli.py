@@ -127,6 +127,10 @@ def _parser() -> argparse.ArgumentParser:
     animate.add_argument("--fps", type=float, help="frames per second; default: the model's own")
     animate.add_argument("--mouth-variation", type=float, help="0..1, how much takes differ at the mouth")
     animate.add_argument("--device", default="auto", help="auto, cuda, mps, cpu or numpy; default: %(default)s")
+    animate.add_argument("--base", metavar="FILE", help="a motion file of which only a part is made anew")
+    animate.add_argument("--start", type=float, metavar="S", help="second at which that part begins; default: the beginning")
+    animate.add_argument("--end", type=float, metavar="S", help="second before which it ends; default: the end")
+    animate.add_argument("--channels", help="its channels, such as jawOpen,head, or mouth, eyes, brows; default: all")
     animate.add_argument("--landmarks", action="store_true", help="write the 68 iBUG points too")
     animate.add_argument("--vertices", action="store_true", help="write every vertex of the head too")
     animate.add_argument("--progress", action="store_true", help="show progress even when stderr is no terminal")
@@ -159,6 +163,7 @@ def _animate(options: argparse.Namespace) -> int:
     emotions = _emotions(options)
     show = _Progress() if options.progress or sys.stderr.isatty() else None
     from .animate import AnimateOptions, animate  # imports PyTorch, so only when the arguments make sense
+    from .parts import load_base
 
     wanted = AnimateOptions(
         **emotions,
@@ -169,6 +174,10 @@ def _animate(options: argparse.Namespace) -> int:
         device=options.device,
         landmarks=options.landmarks,
         vertices=options.vertices,
+        base=load_base(options.base) if options.base is not None else None,
+        start=options.start,
+        end=options.end,
+        channels=[n.strip() for n in options.channels.split(",")] if options.channels is not None else None,
     )
     try:
         motion = animate(options.audio, wanted, model=options.model, progress=show)

@@ -35,9 +35,10 @@ def checked(curve: FaceMotion, name: str) -> FaceMotion:
     if unknown or not curve.channels:
         found = f"has the channel '{unknown[0]}', which is no emotion" if unknown else "names no emotion"
         raise InputError(f"The emotion curve '{name}' {found}; choose from {', '.join(EMOTIONS)}.")
-    if not curve.frames or curve.weights.min() < -SLACK or curve.weights.max() > 1 + SLACK:
+    weights = np.stack([curve.channel(n) for n in curve.channels], axis=1)
+    if not len(weights) or weights.min() < -SLACK or weights.max() > 1 + SLACK:
         raise InputError(f"The emotion curve '{name}' must hold values between 0 and 1.")
-    return FaceMotion(curve.fps, curve.channels, np.clip(curve.weights, 0, 1))
+    return FaceMotion(curve.fps, curve.channels, np.clip(weights, 0, 1))
 
 
 def weights_at(curve: FaceMotion, emotions: Sequence[str], rate: float, frames: int) -> np.ndarray:
@@ -68,5 +69,7 @@ def from_spans(spans: Sequence[tuple[str, float, float, float]]) -> FaceMotion:
 def facts(curve: FaceMotion) -> dict[str, Any]:
     """What a motion made with the curve says of it in its meta."""
     felt: Mapping[str, float] = {n: float(curve.channel(n).mean()) for n in curve.channels}
-    data = hashlib.sha256(np.float64(curve.fps).tobytes() + "\n".join(curve.channels).encode() + curve.weights.tobytes())
+    data = hashlib.sha256(np.float64(curve.fps).tobytes())
+    for name in sorted(curve.channels):
+        data.update(name.encode() + curve.channel(name).tobytes())
     return {"mean": {n: round(w, 4) for n, w in felt.items() if w > 0}, "fps": curve.fps, "sha256": data.hexdigest()}

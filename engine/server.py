@@ -32,6 +32,7 @@ from .messages import (
     Alive,
     Cancel,
     Cancelled,
+    Check,
     DeviceInfo,
     Event,
     Failure,
@@ -74,9 +75,9 @@ class Savable(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """The loaded engine, as far as the server needs it. generate(request, progress, cancelled) -> motion."""
+    """The loaded engine, as far as the server needs it. generate(request, progress, cancelled) -> motion, of a `Check` too."""
 
-    generate: Callable[[Generate, Report, Callable[[], bool]], Savable]
+    generate: Callable[[Generate | Check, Report, Callable[[], bool]], Savable]
     devices: list[DeviceInfo]
     default_device: str
     models: list[str] = field(default_factory=list)
@@ -90,10 +91,16 @@ def load_engine(built_in: bool = False) -> Engine:
     from .animate import AnimateOptions, animate
     from .devices import built_in_devices, has_torch, list_devices, pick_device, starter_device
     from .emotion_curve import load_curve
+    from .parts import load_base
 
     built_in = built_in or not has_torch()
 
-    def generate(request: Generate, progress: Report, cancelled: Callable[[], bool]) -> Savable:
+    def generate(request: Generate | Check, progress: Report, cancelled: Callable[[], bool]) -> Savable:
+        if isinstance(request, Check):
+            from .weak_spots import check
+
+            device = starter_device(request.device, built_in=True) if built_in else request.device
+            return check(request.audio, request.motion, device, progress, cancelled)
         options = AnimateOptions(
             emotion=request.emotion,
             intensity=request.intensity,
@@ -105,6 +112,10 @@ def load_engine(built_in: bool = False) -> Engine:
             landmarks=request.landmarks,
             vertices=request.vertices,
             emotion_curve=load_curve(request.emotion_curve) if request.emotion_curve is not None else None,
+            base=load_base(request.base) if request.base is not None else None,
+            start=request.start,
+            end=request.end,
+            channels=request.channels,
         )
         return animate(request.audio, options, model=request.model, progress=progress, cancelled=cancelled)
 
@@ -115,7 +126,7 @@ def load_engine(built_in: bool = False) -> Engine:
 
 @dataclass
 class _Job:
-    request: Generate
+    request: Generate | Check
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
@@ -193,14 +204,14 @@ class Server:
         if running:
             worker.join(LAST_CHANCE_SECONDS)
 
-    def _take(self, request: HelloRequest | Generate | Cancel) -> None:
+    def _take(self, request: HelloRequest | Generate | Check | Cancel) -> None:
         log.info("request %s", request)
         if isinstance(request, Cancel):
             with self._jobs_lock:
                 job = self._jobs.get(request.id)
             if job is not None:  # otherwise it has just ended, and its last event says how
                 job.cancel.set()
-        elif isinstance(request, Generate):
+        elif isinstance(request, Generate | Check):
             job = _Job(request)
             with self._jobs_lock:
                 taken = request.id in self._jobs
