@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """Sample; exit status 0. Raises InputError."""
     from .devices import pick_device
     from .lgldm.data import MotionData
+    from .lgldm.datasets import DATASETS
     from .lgldm.evaluate import sample_split
     from .lgldm.model import load_model
 
@@ -40,9 +41,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"There is no folder '{options.out.parent}' to write '{options.out.name}' into.")
     model = load_model(options.model, pick_device(options.device))
     if model.config.dataset != options.dataset:
-        raise InputError(f"The model '{options.model}' is of {model.config.facts.label}, not of {options.dataset}.")
+        raise InputError(f"The model '{options.model}' is of {model.config.facts.label}, not of {DATASETS[options.dataset].label}.")
     data = MotionData(options.dataset, options.data, options.split, options.flame)
-    options.out.mkdir(exist_ok=True)
     count = sample_split(
         model,
         data,

@@ -42,12 +42,14 @@ def sample_split(
     seeds: Iterable[int] = (0,),
     all_speakers: bool = False,
 ) -> int:
-    """Write a prediction for every clip; returns their number. A speaker the model was not trained on gets column 0.
+    """Write a prediction for every clip into the folder `out`, made where it is missing;
+    returns their number. A speaker the model was not trained on gets column 0.
 
     seeds: the first names the plain file, further ones theirs. all_speakers: one file per column of the one-hot, too.
     """
     if len(data.template()) != model.vqvae.config.motion_dim:
         raise InputError(f"The model '{model.name}' is of another mesh than the data.")
+    out.mkdir(exist_ok=True)
     first, *others = seeds
     written = 0
     for index in range(len(data)):

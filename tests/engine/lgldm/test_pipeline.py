@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 
+from engine import cli
 from engine.animate import AnimateOptions, animate
 from engine.errors import Cancelled, InputError
 from engine.face.flame import flame_from_arrays, pose_flame
@@ -112,6 +113,15 @@ def test_animate_and_its_motion_file_speak_vertices(folders, tmp_path):
         animate(tmp_path / "speech.wav", replace(options, landmarks=True), str(folders["mead"]))
     with pytest.raises(Cancelled):
         animate(tmp_path / "speech.wav", options, str(folders["mead"]), cancelled=lambda: True)
+
+
+def test_a_model_of_another_mesh_or_dataset_samples_nothing_and_leaves_no_folder(folders, tmp_path, capsys):
+    synthetic.write_dataset("biwi", tmp_path / "data", vertices=VERTICES + 1, seconds=0.4, per_subject=1)
+    common = ["sample", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    for dataset, model, said in (("biwi", "biwi", "another mesh"), ("biwi", "vocaset", "is of VOCASET, not of BIWI")):
+        assert cli.main([*common, "--dataset", dataset, "--model", str(folders[model])]) != 0
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_model_without_a_neutral_face_says_so(folders, models, tmp_path):
