@@ -72,6 +72,20 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class Check:
+    """How well do the lips follow the sound? Answered as `Generate`; the motion file at `out` says it in its meta, "sync".
+
+    audio, out, device: as of `Generate`. motion: path of a motion file of ARKit's weights (frame 0 at second 0 of the audio).
+    """
+
+    id: str
+    audio: str
+    out: str
+    motion: str
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Give up the job of this id, running or queued; honoured between sampler steps, answered by `Cancelled`."""
 
@@ -154,12 +168,13 @@ class Cancelled:
 
 ERROR_CODES = ("input", "memory", "disk_full", "file", "protocol", "install", "internal", "engine")
 
-Request = HelloRequest | Generate | Cancel | Shutdown
+Request = HelloRequest | Generate | Check | Cancel | Shutdown
 Event = Hello | Alive | Progress | Result | Failure | Cancelled
 
 REQUESTS: dict[str, type] = {
     "hello": HelloRequest,
     "generate": Generate,
+    "check": Check,
     "cancel": Cancel,
     "shutdown": Shutdown,
 }
