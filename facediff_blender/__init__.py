@@ -4,10 +4,10 @@
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
     from . import head_properties, installation, panels, preferences, properties, session
-    from .operators import add_head, adjust, dialogue, engine, export, generate, install, regenerate, takes, thin
+    from .operators import add_head, adjust, dialogue, engine, export, generate, install, regenerate, sync, takes, thin
 
     state = [preferences, properties, head_properties, session, installation]
-    return [*state, add_head, engine, install, generate, dialogue, regenerate, takes, adjust, thin, export, panels]
+    return [*state, add_head, engine, install, generate, dialogue, regenerate, sync, takes, adjust, thin, export, panels]
 
 
 def register() -> None:

@@ -28,6 +28,7 @@ from ..engine.messages import (
     Alive,
     Cancel,
     Cancelled,
+    Check,
     Event,
     Failure,
     Generate,
@@ -177,7 +178,7 @@ class EngineClient:
             line = encode(request)
         except ProtocolError as error:
             raise EngineError(str(error)) from error
-        if isinstance(request, Generate):
+        if isinstance(request, Generate | Check):
             self._jobs[request.id] = 0.0
             self._silence = 0.0
         self._process.outbox.put(line)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import bpy
 
+from ..engine.messages import Check, Generate
 from ..engine.motion import FaceMotion
 from . import compat, passages, strips, take_list, takes
 from .bake import BakeError, Take
 from .emotions import Feeling
 from .jobs import Job
+from .parts import Grid
 from .recipe import Passage
 from .references import Reference
 from .strips import Timing
@@ -75,16 +77,18 @@ class Generation:
     extend_range: bool = False
     vertices: VertexOptions = field(default_factory=VertexOptions)
     shares: bool = False
+    message: ClassVar[type[Generate | Check]] = Generate  # what the engine is asked
     job: Job | None = None
     motion: FaceMotion | None = None
     note: str = ""  # what the take says about its exactness
 
     def request(self, folder: Path) -> tuple[Path, dict[str, Any]]:
         """The sound and the options that the engine is given; files that they name go to the folder."""
-        return self.speech.path, {**self.options, **self.feeling.options(folder, self._rate())}
+        return self.speech.path, {**self.options, **self.feeling.options(folder, self.grid().rate)}
 
-    def _rate(self) -> float:
-        return self.speech.timing_in(self.scene.find()).rate
+    def grid(self) -> Grid:
+        """The frames of the head's scene that the strip's sound covers now."""
+        return Grid.of(self.speech.timing_in(self.scene.find()), self.speech.seconds)
 
     def what_is_gone(self) -> str:
         """One sentence on what the generation was for and is no more, or ""."""

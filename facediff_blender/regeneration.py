@@ -34,10 +34,6 @@ class Regeneration(Generation):
     in_place: bool = False
     digest: str = ""
 
-    def grid(self) -> parts.Grid:
-        """The frames that the strip's sound covers now."""
-        return parts.Grid.of(self.speech.timing_in(self.scene.find()), self.speech.seconds)
-
     def request(self, folder: Path) -> tuple[Path, dict[str, Any]]:
         """The sound from a whole frame on, the take's curves as the base, and the part in seconds."""
         head, action, grid = self.head.find(), self.source.find(), self.grid()

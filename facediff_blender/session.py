@@ -184,7 +184,7 @@ def _start_next(batch: Batch) -> None:
             continue
         try:
             audio, options = generation.request(batch.folder)
-            generation.job = engine(bpy.context).submit(str(audio), **options)
+            generation.job = engine(bpy.context).submit(str(audio), generation.message, **options)
         except (EngineError, OSError) as error:
             batch.book(str(error), failed=True)
             continue

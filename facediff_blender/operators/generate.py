@@ -1,7 +1,7 @@
 """Generate a take, cancel it, and write it when it has come."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bpy
@@ -80,7 +80,7 @@ class FACEDIFF_OT_generate(bpy.types.Operator):
 
 
 def begin(
-    operator: bpy.types.Operator, context: bpy.types.Context, prepare: Callable[[Path], list[Generation]]
+    operator: bpy.types.Operator, context: bpy.types.Context, prepare: Callable[[Path], Sequence[Generation]]
 ) -> set[str]:
     """Submit the generations that `prepare` makes in a private folder, and return what the operator returns.
 
@@ -88,7 +88,7 @@ def begin(
     """
     folder = session.new_folder()
     try:
-        batch = Batch(folder, prepare(folder))
+        batch = Batch(folder, list(prepare(folder)))
         session.submit(context, batch)
     except (strips.StripError, BakeError, EngineError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)

@@ -163,23 +163,6 @@ def repetition(context: bpy.types.Context, head: bpy.types.Object, made: Passage
     )
 
 
-class FACEDIFF_OT_part_frames(bpy.types.Operator):
-    """Choose these frames as the part that is made anew"""
-
-    bl_idname = "facediff.part_frames"
-    bl_label = "Set Frames"
-    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
-
-    first: bpy.props.IntProperty()
-    last: bpy.props.IntProperty()
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """Put them in the fields."""
-        part = context.scene.facediff.part
-        part.range, part.frame_start, part.frame_end = "FIELDS", self.first, self.last
-        return {"FINISHED"}
-
-
 class FACEDIFF_OT_pin_keys(bpy.types.Operator):
     """Mark the selected keys of the current take as pinned (keyframe type Extreme): no regeneration moves them"""
 
@@ -216,6 +199,4 @@ class FACEDIFF_OT_pin_keys(bpy.types.Operator):
         return {"FINISHED"}
 
 
-register, unregister = bpy.utils.register_classes_factory(
-    (FACEDIFF_OT_regenerate, FACEDIFF_OT_part_frames, FACEDIFF_OT_pin_keys)
-)
+register, unregister = bpy.utils.register_classes_factory((FACEDIFF_OT_regenerate, FACEDIFF_OT_pin_keys))

@@ -3,9 +3,9 @@
 
 def _modules() -> list:
     """The panels from top to bottom."""
-    from . import adjust, dialogue, emotion, head, regenerate, speech, takes
+    from . import adjust, dialogue, emotion, head, regenerate, speech, sync, takes
 
-    return [head, speech, emotion, dialogue, takes, regenerate, adjust]
+    return [head, speech, emotion, dialogue, takes, regenerate, sync, adjust]
 
 
 def register() -> None:

@@ -55,6 +55,21 @@ def part(request: dict, new: FaceMotion) -> FaceMotion:
     return FaceMotion(base.fps, base.channels, weights, base.rotation_names, rotations, meta=new.meta)
 
 
+def check(request: dict, number: int) -> None:
+    """The phones m at 0.5 s and p at 1 s are missed where the jaw is open by more than 0.05 there."""
+    log = Path(sys.argv[2])
+    (log / f"{number}.json").write_text(json.dumps(request))
+    motion = FaceMotion.load(request["motion"])
+    missed = []
+    for phone, start in (("m", 0.5), ("p", 1.0)):
+        near = motion.channel("jawOpen")[round(start * motion.fps) : round((start + 0.1) * motion.fps) + 1]
+        if near.min() > 0.05:
+            missed.append({"phone": phone, "start": start, "end": start + 0.1, "gap": float(near.min())})
+    sync = {"figures": {"recall": 1 - len(missed) / 2, "bilabials": 2.0}, "missed": missed}
+    FaceMotion(motion.fps, motion.channels, motion.weights, meta={"sync": sync}).save(request["out"])
+    say(type="result", id=request["id"], path=request["out"], seconds={"features": 0.5})
+
+
 def answer(request: dict, number: int) -> None:
     """One job."""
     log = Path(sys.argv[2])
@@ -86,4 +101,7 @@ if __name__ == "__main__":
             say(type="hello", protocol=1, engine_version="0.1.0", devices=[device], default_device="cpu")
         elif message["type"] == "generate":
             answer(message, jobs)
+            jobs += 1
+        elif message["type"] == "check":
+            check(message, jobs)
             jobs += 1

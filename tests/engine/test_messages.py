@@ -38,6 +38,7 @@ requests = st.one_of(
         Generate, texts, texts, texts, texts, weights, finite, st.integers(), st.none() | st.integers(), texts,
         st.none() | finite, st.none() | finite, st.booleans(), st.booleans(),
     ),
+    st.builds(messages.Check, texts, texts, texts, texts, texts),
     st.builds(Cancel, texts),
     st.just(messages.Shutdown()),
 )  # fmt: skip
