@@ -86,14 +86,15 @@ class Engine:
 def load_engine(built_in: bool = False) -> Engine:
     """Import PyTorch and the engine (about two seconds). Raises ImportError when the environment is incomplete.
 
-    built_in: the starter model on NumPy alone, which Blender's own Python can run; so it is anyway without PyTorch.
+    built_in: the starter model on NumPy alone, which Blender's own Python can run.
     """
     from .animate import AnimateOptions, animate
     from .devices import built_in_devices, has_torch, list_devices, pick_device, starter_device
     from .emotion_curve import load_curve
     from .parts import load_base
 
-    built_in = built_in or not has_torch()
+    if not built_in and not has_torch():
+        raise ImportError("it has no PyTorch")
 
     def generate(request: Generate | Check, progress: Report, cancelled: Callable[[], bool]) -> Savable:
         if isinstance(request, Check):

@@ -29,14 +29,8 @@ class EngineChoice:
 
 
 def choose_engine(full: str) -> EngineChoice:
-    """The full engine where there is one, else the built-in one.
-
-    full: the Python of the full engine that the user chose or set up by hand, "" for none: then the installed one counts.
-    """
-    from .installer import engine_python
-
-    python = full or str(engine_python() or "")
-    return EngineChoice(python, False) if python else EngineChoice(own_python(), True)
+    """The full engine where there is one, else the built-in one. full: the full engine's Python, "" for none."""
+    return EngineChoice(full, False) if full else EngineChoice(own_python(), True)
 
 
 def own_python() -> str:

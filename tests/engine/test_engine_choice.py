@@ -4,16 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from facediff.facediff_blender import engine_process, installer
+from facediff.facediff_blender import engine_process
 from facediff.facediff_blender.engine_client import EngineClient
 from facediff.facediff_blender.engine_process import EngineChoice, choose_engine, own_python
 
 
-def test_what_the_user_chose_counts_then_what_was_installed_then_blenders_own_python(monkeypatch, tmp_path):
-    monkeypatch.setattr(installer, "engine_python", lambda: tmp_path / "python")
+def test_a_full_engine_counts_then_blenders_own_python():
     assert choose_engine("/chosen/python") == EngineChoice("/chosen/python", False)
-    assert choose_engine("") == EngineChoice(str(tmp_path / "python"), False)
-    monkeypatch.setattr(installer, "engine_python", lambda: None)
     assert choose_engine("") == EngineChoice(sys.executable, True)
 
 

@@ -224,6 +224,14 @@ def test_what_needs_the_full_engine_is_said_in_a_sentence_that_names_the_button(
     assert not (tmp_path / "m.npz").exists()
 
 
+def test_a_full_engine_without_torch_says_that_it_is_incomplete():
+    code = f"{WITHOUT} from engine.cli import main; sys.exit(main(['serve']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=encode(HelloRequest()), capture_output=True)
+    failure = decode_event(done.stdout.splitlines()[-1])
+    assert isinstance(failure, Failure) and done.returncode == 3
+    assert failure.message == "The engine's Python environment is incomplete (it has no PyTorch)."
+
+
 def test_track_without_torch_is_a_sentence(tmp_path):
     code = f"{WITHOUT} from engine.cli import main; sys.exit(main(['track', 'a.mp4', '--out', 'm.npz']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
