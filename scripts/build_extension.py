@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SHIPPED = ("blender_manifest.toml", "__init__.py", "LICENSE", "README.md", "facediff_blender", "engine")
+SHIPPED = ("blender_manifest.toml", "__init__.py", "LICENSE", "LICENSES.md", "README.md", "facediff_blender", "engine")
 MOST = 30_000_000  # bytes of the zip, so that everyone can download it
 
 

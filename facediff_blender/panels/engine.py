@@ -55,7 +55,7 @@ def plan_sentences(lock: locks.Lock, folder: str, free: int) -> list[str]:
         f"Takes {about}{lock.installed_bytes / 1e9:.1f} GB in {folder} ({free / 1e9:.0f} GB are free), and as much as the "
         "download on top while it installs.",
         "Nothing else on the computer is changed. Every file is pinned by its checksum; their licences are listed in "
-        "docs/licences.md.",
+        "LICENSES.md.",
     ]
     if lock.accelerator in ("cuda", "xpu"):
         maker = {"cuda": "NVIDIA", "xpu": "Intel"}[lock.accelerator]

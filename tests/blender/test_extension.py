@@ -90,7 +90,7 @@ def built(tmp_path_factory):
 def test_the_zip_holds_what_ships_and_nothing_else(built):
     names = zipfile.ZipFile(built).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"blender_manifest.toml", "__init__.py", "LICENSE", "README.md", "facediff_blender", "engine"}
+    assert tops == {"blender_manifest.toml", "__init__.py", "LICENSE", "LICENSES.md", "README.md", "facediff_blender", "engine"}
     assert not [n for n in names if "__pycache__" in n or n.endswith(".pyc") or "/." in n]
     assert "engine/assets/starter_head/head.npz" in names and "facediff_blender/operators/generate.py" in names
     assert built.stat().st_size < 30e6
