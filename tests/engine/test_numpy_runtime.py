@@ -226,9 +226,12 @@ def test_what_needs_the_full_engine_is_said_in_a_sentence_that_names_the_button(
 
 def test_a_full_engine_without_torch_says_that_it_is_incomplete():
     code = f"{WITHOUT} from engine.cli import main; sys.exit(main(['serve']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=encode(HelloRequest()), capture_output=True)
-    failure = decode_event(done.stdout.splitlines()[-1])
-    assert isinstance(failure, Failure) and done.returncode == 3
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    with child:
+        failure = ask(child, HelloRequest())
+    assert isinstance(failure, Failure) and child.returncode == 3
     assert failure.message == "The engine's Python environment is incomplete (it has no PyTorch)."
 
 
