@@ -231,7 +231,7 @@ def test_a_full_engine_without_torch_says_that_it_is_incomplete():
     )
     with child:
         failure = ask(child, HelloRequest())
-    assert isinstance(failure, Failure) and child.returncode == 3
+    assert isinstance(failure, Failure)
     assert failure.message == "The engine's Python environment is incomplete (it has no PyTorch)."
 
 
