@@ -69,7 +69,7 @@ def dense(frames: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def splice(curve: bpy.types.FCurve, first: int, last: int, new: dict[str, np.ndarray], kept: np.ndarray) -> None:
-    """Put the new keys (as from `dense`, all within the frames) in place of the curve's keys from frame `first` to `last`.
+    """Put the new keys (as from `dense`) in place of the curve's keys from frame `first` to `last`.
 
     kept: (M,) frames of keys that stay although they lie inside; a new key at the frame of one that stays gives way.
     Every key that stays keeps its value, its handles and all else to the last bit.

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 
 from ..engine.motion import FaceMotion
-from . import bake, compat, keyframes, written
+from . import adjust_take, bake, compat, keyframes, written
 from .bake import BakeError, Stroke, Take
 from .resample import to_scene
 from .strips import Timing
@@ -21,6 +21,7 @@ def add(head: bpy.types.Object, action: bpy.types.Action, motion: FaceMotion, ti
         raise BakeError("A model that moves vertices writes a take of its own for each strip: generate them one by one.")
     keys, bones = bake.targets(head, motion)
     frames, weights, rotations = to_scene(motion, np.asarray(timing.frame(np.arange(motion.frames) / motion.fps)))
+    adjust_take.apply(action, timing.rate)
     edited = written.edited_frames(action, pins=False)
     found = bake.strokes(keys, bones, motion, weights, rotations)
     splice(action, found, frames, int(frames[0]), int(frames[-1]), {})
@@ -37,10 +38,13 @@ def splice(
     first: int,
     last: int,
     kept: dict[written.Curve, np.ndarray],
+    still: bool = False,
 ) -> None:
     """Write the strokes' values (F,) at the frames (F,) in place of the action's keys from `first` to `last` (inclusive).
 
     kept: frames by curve, of keys that stay although they lie inside. Keys that stay are the same to the last bit.
+    still: on frames outside, between a key that stays and the first or last new one, the curve is what it was, too; where
+    its keys lie farther apart than a frame it gets keys on those frames.
     """
     curves = written.curves_of(action)
     for stroke in strokes:
@@ -50,6 +54,17 @@ def splice(
         if curve is None:
             bake.write_stroke(action, stroke, frames)
         else:
-            new = keyframes.dense(frames, stroke.values)
+            around = _between(curve, first, last) if still else np.zeros(0, int)
+            same = [curve.evaluate(frame) for frame in around]
+            new = keyframes.dense(np.append(frames, around), np.append(stroke.values, same))
             keyframes.splice(curve, first, last, new, kept.get(name, np.zeros(0, np.float32)))
     action.update_tag()
+
+
+def _between(curve: bpy.types.FCurve, first: int, last: int) -> np.ndarray:
+    """The whole frames outside of first..last, up to the nearest key on either side."""
+    frames = keyframes.read(curve, ("co",))["co"][:, 0]
+    before, after = frames[frames < first], frames[frames > last]
+    left = np.arange(int(np.floor(before[-1])) + 1, first) if len(before) else np.zeros(0, int)
+    right = np.arange(last + 1, int(np.ceil(after[0]))) if len(after) else np.zeros(0, int)
+    return np.concatenate([left, right])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 
 from ..engine.face.starter_head import rotation_matrices
 from ..engine.motion import FaceMotion
-from . import bake, parts, passages, take_list, written
+from . import adjust_take, bake, parts, passages, take_list, written
 from .assign import assign
 from .bake import BakeError, Take
 from .emotions import Feeling
@@ -39,7 +41,8 @@ class Regeneration(Generation):
         head, action, grid = self.head.find(), self.source.find(), self.grid()
         self.digest = written.digest(action)
         base = next(p for n in range(1, 10**6) if not (p := folder / f"base{n}.npz").exists())
-        parts.sample(head, action, grid, self.names).save(base)
+        with applied(action, grid.rate) as plain:
+            parts.sample(head, plain, grid, self.names).save(base)
         audio = parts.with_silence(self.speech.path, grid.silence, folder)
         options = {
             **self.options,
@@ -68,12 +71,14 @@ class Regeneration(Generation):
         subset, frames = self._part_of(self.motion, grid)
         keys, bones = bake.targets(head, subset)
         strokes = bake.strokes(keys, bones, subset, np.asarray(subset.weights), rotation_matrices(np.asarray(subset.rotations)))
-        kept, edited = parts.kept_frames(head, source, self.names), written.edited_frames(source, pins=False)
+        name = source.name
         action = source if self.in_place else source.copy()
-        passages.splice(action, strokes, frames, self.first, self.last, kept)
+        adjust_take.apply(action, grid.rate)
+        kept, edited = parts.kept_frames(head, action, self.names), written.edited_frames(action, pins=False)
+        passages.splice(action, strokes, frames, self.first, self.last, kept, still=True)
         written.store(action, edited)
         take = Take(action, self.first, self.last)
-        part = Part(self.first, self.last, self.names, "" if self.in_place else source.name, self.digest)
+        part = Part(self.first, self.last, self.names, "" if self.in_place else name, self.digest)
         made = replace(self.passage(take, self.speech.timing_in(self.scene.find())), part=part)
         action.use_fake_user = True
         take_list.describe(head, action, [*take_list.passages_of(action), made])
@@ -95,6 +100,21 @@ class Regeneration(Generation):
             np.asarray(motion.rotations)[span][:, [motion.rotation_names.index(name) for name in joints]],
         )
         return subset, np.arange(self.first, self.last + 1)
+
+
+@contextmanager
+def applied(action: bpy.types.Action, rate: float) -> Iterator[bpy.types.Action]:
+    """The action with the sliders of Adjust applied, so that its edited keys are known: a copy for the time of the context,
+    or the action itself where none is off its middle. rate: frames per second."""
+    if not adjust_take.is_adjusted(action):
+        yield action
+        return
+    copy = action.copy()
+    try:
+        adjust_take.apply(copy, rate)
+        yield copy
+    finally:
+        bpy.data.actions.remove(copy)
 
 
 def feeling_on(felt: Feeling, grid: parts.Grid, start: float) -> Feeling:

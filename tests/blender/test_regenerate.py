@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import stage
 from facediff_tree.engine.face.arkit import ARKIT_52
-from facediff_tree.facediff_blender import bake, heads, keyframes, parts, regeneration, take_list, written
+from facediff_tree.facediff_blender import (
+    adjust,
+    adjust_take,
+    bake,
+    heads,
+    keyframes,
+    parts,
+    regeneration,
+    take_list,
+    written,
+)
 from facediff_tree.facediff_blender.emotions import NAMES, Feeling
 from facediff_tree.facediff_blender.strips import Timing
 
@@ -261,6 +271,45 @@ def test_repeat_makes_the_part_again_from_what_it_was_made_from(log):
     regenerate()
     with pytest.raises(RuntimeError, match="in place"):
         bpy.ops.facediff.repeat_take()
+
+
+def test_a_thinned_take_is_the_same_on_every_frame_outside(log):
+    """Few Bezier keys, as after thinning: the frames between the last key before the part and the part must not move."""
+    take = bake.current_take(stage.head())
+    for curve in written.curves_of(take).values():
+        every = keyframes.read(curve)
+        few = {name: values[[0, 6, 14, 24, 36, 47]] for name, values in every.items()}
+        few["interpolation"][:] = keyframes.number_of("interpolation", "BEZIER")
+        keyframes.write(curve, few)
+        curve.update()
+    written.store(take)
+    before = {name: [c.evaluate(f) for f in range(11, 59)] for name, c in written.curves_of(take).items()}
+    new = regenerate()
+    assert keys(take, inside=False).keys() == keys(new, inside=False).keys()
+    old_keys = keyframes.read(stage.curve("jawOpen", take))
+    now = keyframes.read(stage.curve("jawOpen", new))
+    for row, frame in enumerate(old_keys["co"][:, 0]):
+        if not 20 <= frame <= 30:
+            (place,) = np.flatnonzero(now["co"][:, 0] == frame)
+            assert all(now[a][place].tobytes() == old_keys[a][row].tobytes() for a in keyframes.ATTRIBUTES)
+    outside = [f - 11 for f in range(11, 59) if not 20 <= f <= 30]
+    for name, curve in written.curves_of(new).items():
+        after = [curve.evaluate(f) for f in range(11, 59)]
+        assert np.abs(np.array(after)[outside] - np.array(before[name])[outside]).max() < 1e-6, name
+    assert written.edited_frames(new) == {}
+
+
+def test_sliders_of_adjust_are_applied_to_the_copy_and_edited_keys_stay_known(log):
+    take = bake.current_take(stage.head())
+    stage.curve("jawOpen", take).keyframe_points[25 - 11].co.y = 0.95
+    adjust_take.refresh(take, adjust.Settings(mouth=0.5), 24.0)
+    shown = keys(take, inside=False)
+    new = regenerate()
+    assert stage.motion(log, 1, "base").meta["pinned"] == {"jawOpen": [14]}
+    assert adjust_take.is_adjusted(take) and not adjust_take.is_adjusted(new)
+    assert keys(new, inside=False) == shown
+    assert [f.tolist() for f in written.edited_frames(new).values()] == [[25.0]]
+    assert not [a for a in bpy.data.actions if a not in (take, new) and not a.name.startswith(".")]
 
 
 def test_a_part_may_be_said_otherwise(log):
