@@ -18,7 +18,7 @@ from engine.audio import SAMPLE_RATE, load_audio
 from engine.diffusion.samplers import ddim, ddim_timesteps, dpm_solver_pp_2m
 from engine.diffusion.schedule import cosine_schedule, cosine_schedule_arrays
 from engine.errors import InputError
-from engine.messages import Failure, Generate, Hello, HelloRequest, Result, decode_event, encode
+from engine.messages import Check, Failure, Generate, Hello, HelloRequest, Result, decode_event, encode
 from engine.motion import FaceMotion
 from engine.starter import pipeline
 
@@ -206,6 +206,39 @@ def test_the_built_in_engine_makes_the_performance_that_the_full_one_makes(built
     assert np.abs(found.rotations - expected.rotations).max() < 1e-3
     assert np.abs(found.landmarks68 - expected.landmarks68).max() < 1e-4
     assert found.meta["runtime"] == "numpy" and found.meta["device"] == "cpu"
+
+
+def test_the_built_in_engine_edits_and_checks_as_the_full_one_does(built_in, starter, speech, tmp_path):
+    """Emotions over time, a part made anew, and how well the lips follow the sound."""
+    from engine.animate import AnimateOptions, animate
+    from engine.emotion_curve import load_curve
+    from engine.parts import load_base
+
+    audio = str(tmp_path / "speech.wav")
+    soundfile.write(audio, speech[: 5 * SAMPLE_RATE], SAMPLE_RATE, subtype="PCM_16")
+    curve = np.linspace([0, 1], [1, 0], 126).astype(np.float32)
+    FaceMotion(fps=25, channels=("happy", "sad"), weights=curve).save(tmp_path / "curve.npz")
+    full = {"device": "cpu", "emotion_curve": load_curve(tmp_path / "curve.npz")}
+    expected = animate(audio, AnimateOptions(seed=1, **full))
+    expected.save(tmp_path / "base.npz")
+    out = str(tmp_path / "m.npz")
+    asked = {"seed": 1, "emotion_curve": str(tmp_path / "curve.npz")}
+    assert isinstance(ask(built_in, Generate("curve", audio, out, **asked)), Result)
+    assert np.abs(FaceMotion.load(out).weights - expected.weights).max() < 1e-3
+
+    part = {"start": 2.0, "end": 3.5, "channels": ["jawOpen", "browInnerUp", "head"]}
+    answer = ask(built_in, Generate("part", audio, out, **{**asked, "seed": 9}, base=str(tmp_path / "base.npz"), **part))
+    assert isinstance(answer, Result), answer
+    found = FaceMotion.load(out)
+    base = load_base(tmp_path / "base.npz")
+    again = animate(audio, AnimateOptions(seed=9, base=base, **full, **part))
+    assert found.meta["runtime"] == "numpy" and np.abs(found.weights - expected.weights).max() > 0.01
+    assert np.abs(found.weights - again.weights).max() < 1e-3
+    assert np.abs(found.rotations - again.rotations).max() < 1e-3
+
+    answer = ask(built_in, Check("check", audio, str(tmp_path / "checked.npz"), str(tmp_path / "base.npz")))
+    assert isinstance(answer, Result), answer
+    assert "sync" in FaceMotion.load(tmp_path / "checked.npz").meta
 
 
 def test_what_needs_the_full_engine_is_said_in_a_sentence_that_names_the_button(built_in, tmp_path):
