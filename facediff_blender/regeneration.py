@@ -84,7 +84,8 @@ class Regeneration(Generation):
         take_list.describe(head, action, [*take_list.passages_of(action), made])
         assign(head, action)
         inside = [f for frames in kept.values() for f in frames if self.first <= f <= self.last]
-        self.note = f"{len(inside)} edited keys were kept." if inside else ""
+        count = len(inside)
+        self.note = "" if not count else f"{count} edited {'key was' if count == 1 else 'keys were'} kept."
         return replace(take, note=self.note)
 
     def _part_of(self, motion: FaceMotion, grid: parts.Grid) -> tuple[FaceMotion, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from addon_from_tree import ROOT
 from facediff_tree.engine.face.arkit import ARKIT_52
 from facediff_tree.engine.motion import FaceMotion
-from facediff_tree.facediff_blender import bake, compat, heads, preferences, session
+from facediff_tree.facediff_blender import bake, compat, heads, keyframes, preferences, session, sync_check, written
 
 SPEECH = ROOT / "engine" / "assets" / "demo" / "speech.flac"
 
@@ -38,9 +39,9 @@ def scene(empty_file):
     addon.unregister()
 
 
-def generate() -> list[str]:
-    """Press Generate and wait; returns the stages that the panel showed."""
-    bpy.ops.facediff.generate()
+def generate(press: Callable[[], set[str]] = bpy.ops.facediff.generate) -> list[str]:
+    """Press Generate, or another button, and wait; returns the stages that the panel showed."""
+    press()
     stages: list[str] = []
     end = time.monotonic() + 240
     while (session.tick() or session.current.generation is not None) and time.monotonic() < end:
@@ -83,6 +84,42 @@ def test_speech_becomes_curves_with_the_real_engine(scene):
     again = baked(scene)
     assert smile > again.channel("mouthSmileLeft").mean() + 0.05, "happy smiles more than neutral"
     assert np.corrcoef(gap, again.channel("jawOpen") - again.channel("mouthClose"))[0, 1] > 0.6, "and says the same"
+
+
+def places(action: bpy.types.Action) -> dict[str, np.ndarray]:
+    """Frame and value of every key by curve, (N, 2)."""
+    curves = written.curves_of(action).items()
+    return {f"{path} {index}": keyframes.read(c, ("co",))["co"] for (_, path, index), c in curves}
+
+
+def test_a_part_with_an_edited_key_and_the_sync_report_with_the_real_engine(scene):
+    generate()
+    take = bake.current_take(scene.facediff.head)
+    jaw = f"{bake.key_path('jawOpen')} 0"
+    curve = compat.curves_in(take, "KEY")[(bake.key_path("jawOpen"), 0)]
+    key = curve.keyframe_points[100]
+    frame, key.co.y = int(key.co.x), 0.45
+    scene.facediff.part.frame_start, scene.facediff.part.frame_end = frame - 20, frame + 25
+    old = places(take)
+    generate(bpy.ops.facediff.regenerate)
+    new = places(bake.current_take(scene.facediff.head))
+    assert places(take).keys() == new.keys() and all(np.array_equal(places(take)[n], old[n]) for n in old)
+    changed = 0
+    for name, co in old.items():
+        outside = (co[:, 0] < frame - 20) | (co[:, 0] > frame + 25)
+        assert co[outside].tobytes() == new[name][outside].tobytes(), name
+        changed += bool(np.abs(co - new[name]).max() > 0.01)
+    assert changed > 20
+    row = np.flatnonzero(new[jaw][:, 0] == frame)[0]
+    assert abs(new[jaw][row, 1] - 0.45) < 1e-4
+    assert new[jaw][row - 1, 1] > old[jaw][row - 1, 1] + 0.05, "the frames around bend towards the key"
+    generate(bpy.ops.facediff.repeat_take)
+    again = places(bake.current_take(scene.facediff.head))
+    assert all(again[name].tobytes() == new[name].tobytes() for name in new), "Repeat gives identical curves"
+    generate(bpy.ops.facediff.check_sync)
+    figures, missed, _ = sync_check.report_of(bake.current_take(scene.facediff.head))
+    assert figures["bilabials"] >= 5 and figures["recall"] > 0.8
+    assert len(scene.timeline_markers) == len(missed) == round(figures["bilabials"] * (1 - figures["recall"]))
 
 
 def test_a_cancel_in_the_real_engine_leaves_nothing(scene):
