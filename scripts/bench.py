@@ -1,9 +1,12 @@
 """Speed and memory: seconds per stage for clips of 4, 10 and 60 s, the engine's start, and the bake, in one table.
 
     .venv/bin/python scripts/bench.py [--json OUT.json] [--runs 3] [--device auto] [--no-bake] [--lgldm]
+                                      [--only-runtimes]
 
 Every figure is the median of `--runs` warm runs; the clips are the demo's speech, repeated. Peak memory is that of a
-fresh process that animates one clip. The bulk bake is measured against `keyframe_insert` in the same Blender.
+fresh process that animates one clip. The bulk bake is measured against `keyframe_insert` in the same Blender. The table
+of runtimes compares the built-in engine (NumPy, one thread) with the full one (PyTorch) on the CPU, each in a fresh
+process; its `cpu` is processor time, which other work on the machine hardly changes.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ import importlib
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 CLIPS = (4, 10, 60)  # seconds
+RUNTIMES = (("numpy", 10), ("cpu", 10), ("numpy", 60), ("cpu", 60), ("numpy", 600))  # device, seconds
 STAGES = ("audio", "features", "sampling", "decode")
 SPEECH = ROOT / "engine" / "assets" / "demo" / "speech.flac"
 
@@ -40,20 +43,36 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--no-bake", action="store_true", help="leave out what needs bpy")
     parser.add_argument("--lgldm", action="store_true", help="also the published system's full-size architecture (4 GB, minutes)")
-    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)  # the fresh process of `peak_memory`
+    parser.add_argument("--only-runtimes", action="store_true", help="only the built-in engine against the full one")
+    parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)  # the fresh process of `alone`
     arguments = parser.parse_args()
-    if arguments.memory_of:
-        return animate_once(arguments.memory_of, arguments.device)
+    if arguments.alone:
+        return animate_alone(arguments.alone, arguments.device, arguments.runs)
     machine = describe_machine(arguments.device)
     print("  ".join(f"{k}: {v}" for k, v in machine.items()))
+    figures: dict[str, Any] = {"runtimes": bench_runtimes(arguments.runs)}
+    print_rows(figures["runtimes"])
+    if not arguments.only_runtimes:
+        figures |= bench_engine(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine, **figures}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def bench_engine(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Everything but the table of runtimes."""
     with tempfile.TemporaryDirectory() as folder:
         clips = {seconds: write_clip(Path(folder) / f"{seconds}.wav", seconds) for seconds in CLIPS}
         figures: dict[str, Any] = {
             "clips": [bench_clip(seconds, path, arguments) for seconds, path in clips.items()],
             "engine_start_seconds": engine_start(),
         }
-    print_clips(figures["clips"])
-    print(f"engine, start to ready: {figures['engine_start_seconds']:.2f} s")
+    print_rows(figures["clips"])
+    figures["built_in_start_seconds"] = engine_start(built_in=True)
+    print(
+        f"engine, start to ready: {figures['engine_start_seconds']:.2f} s;"
+        f" built-in engine: {figures['built_in_start_seconds']:.2f} s"
+    )
     if not arguments.no_bake:
         figures["bake"] = bench_bake()
         bake = figures["bake"]
@@ -63,9 +82,7 @@ def main() -> int:
         )
     if arguments.lgldm:
         figures["lgldm"] = bench_lgldm(arguments.device)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, **figures}, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return figures
 
 
 def describe_machine(device: str) -> dict[str, str | int]:
@@ -121,29 +138,65 @@ def bench_clip(seconds: int, path: Path, arguments: argparse.Namespace) -> dict[
     }
 
 
+def bench_runtimes(runs: int) -> list[dict[str, Any]]:
+    """The rows of RUNTIMES: total and processor seconds per clip, warm, and peak memory. Ten minutes are run once."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for device, seconds in RUNTIMES:
+            clip = write_clip(Path(folder) / f"{seconds}.wav", seconds)
+            figures = alone(clip, device, runs if seconds < 600 else 1)
+            rows.append({"runtime": "numpy" if device == "numpy" else "torch", "clip_seconds": seconds, **figures})
+    return rows
+
+
 def peak_memory(path: Path, device: str) -> float:
     """Megabytes (10^6) at most in a fresh process that animates one clip, PyTorch itself included."""
-    command = [sys.executable, __file__, "--memory-of", str(path), "--device", device]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return alone(path, device, 1)["peak_memory_mb"]
 
 
-def animate_once(path: Path, device: str) -> int:
-    from engine.animate import AnimateOptions, animate
+def alone(path: Path, device: str, runs: int) -> dict[str, float]:
+    """The figures of a fresh process that animates one clip `runs` times."""
+    command = [sys.executable, __file__, "--alone", str(path), "--device", device, "--runs", str(runs)]
+    threads = {"OPENBLAS_NUM_THREADS": "1"} if device == "numpy" else {}  # as `engine serve --built-in` sets it
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **threads})
+    return json.loads(done.stdout)
 
-    animate(path, AnimateOptions(device=device))
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, kilobytes elsewhere
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+def animate_alone(path: Path, device: str, runs: int) -> int:
+    """Print {"total", "cpu", "peak_memory_mb"}: medians of wall and processor seconds, with the model in memory already."""
+    from engine.animate import AnimateOptions, animate, load_model
+    from engine.devices import starter_device
+
+    load_model("starter", starter_device(device))
+    totals, busy = [], []
+    for _ in range(runs):
+        started, cpu = time.perf_counter(), time.process_time()
+        animate(path, AnimateOptions(device=device))
+        totals.append(time.perf_counter() - started)
+        busy.append(time.process_time() - cpu)
+    figures = {"total": statistics.median(totals), "cpu": statistics.median(busy), "peak_memory_mb": peak_of_this() / 1e6}
+    print(json.dumps(figures))
     return 0
 
 
-def engine_start() -> float:
+def peak_of_this() -> int:
+    """Bytes of memory that this process has held at most."""
+    if sys.platform == "linux":  # where ru_maxrss of a child counts its parent's memory at the fork
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def engine_start(built_in: bool = False) -> float:
     """Seconds from starting the engine's process, as Blender does, to its hello."""
     # The client needs no Blender, but its package's __init__ does: give the packages their folders without running it.
     for name, folder in {"facediff": ROOT, "facediff.facediff_blender": ROOT / "facediff_blender"}.items():
         sys.modules[name] = ModuleType(name)
         sys.modules[name].__path__ = [str(folder)]
     client_module = importlib.import_module("facediff.facediff_blender.engine_client")
-    client = client_module.EngineClient(sys.executable, ROOT)
+    client = client_module.EngineClient(sys.executable, ROOT, built_in=built_in)
     start = time.perf_counter()
     client.start()
     try:
@@ -173,11 +226,12 @@ def bench_lgldm(device: str) -> dict[str, Any]:
         return json.loads(out.read_text(encoding="utf-8"))
 
 
-def print_clips(clips: list[dict[str, float]]) -> None:
-    names = ("clip_seconds", *STAGES, "total", "realtime_factor", "peak_memory_mb")
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """One line per row under the names of the first; all rows have the same."""
+    names = list(rows[0])
     print("  ".join(f"{n:>15}" for n in names))
-    for clip in clips:
-        print("  ".join(f"{clip[n]:>15.3f}" for n in names))
+    for row in rows:
+        print("  ".join(f"{row[n]:>15.3f}" if isinstance(row[n], float) else f"{row[n]:>15}" for n in names))
 
 
 if __name__ == "__main__":
