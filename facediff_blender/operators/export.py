@@ -1,14 +1,20 @@
-"""Export the animated head as FBX (mesh, shape-key animation, rig) or Alembic (the exact mesh of every frame)."""
+"""Export the animated head in the format of an engine, a renderer or a retargeting tool, and read the file back."""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import bpy
 
-from .. import bake, heads
+from ...engine.face.livelink import LiveLinkError
+from .. import bake, formats, heads, read_back
+from ..export_stage import Span, staged
+from ..formats import write_alembic, write_fbx
+
+WHOLE = Span()
+said = ""  # what the last export came to, for the panel
 
 
 class ExportError(ValueError):
@@ -30,19 +36,62 @@ def why_not(context: bpy.types.Context) -> str:
     return ""
 
 
-def why_no_alembic() -> str:
-    """One sentence when this build of Blender cannot write Alembic, or ""."""
-    return "" if bpy.app.build_options.alembic else "This build of Blender has no Alembic."
-
-
-def export(context: bpy.types.Context, path: str, suffix: str, write: Callable[[Path], None]) -> Path:
+def export(
+    context: bpy.types.Context,
+    path: str,
+    suffix: str,
+    write: Callable[[Path], None],
+    span: Span = WHOLE,
+    load: Callable[[str], object] | None = None,
+) -> tuple[Path, str]:
     """Run `write` on a temporary file beside `path` and move it into place: the file appears whole or not at all.
 
-    Meanwhile only the head and its rig are selected and the scene's range is that of the current take; both are put
-    back. Returns the final path. Raises ExportError.
+    Meanwhile only the head and its rig are selected and the scene has the span's range and rate; all is put back.
+    load: reads the file into the scene of the context, for a comparison before it is moved. Returns the final path and a
+    sentence on the comparison. Raises ExportError.
     """
     if problem := why_not(context):
         raise ExportError(problem)
+    head = context.scene.facediff.chosen_head(context)
+
+    def run(file: Path) -> str:
+        with staged(context, span) as (first, last, _):
+            if last < first:
+                raise ExportError(f"The range ends at frame {last}, before its start at frame {first}.")
+            write(file)
+            if not _is_there(file) or load is None:
+                return ""
+            render = context.scene.render
+            rate, made = (render.fps, render.fps_base), read_back.sample(context.scene, head, first, last)
+        try:
+            millimetres = 1000 * read_back.difference(file, rate, load, made)
+        except RuntimeError as error:
+            return f"It could not be read back: {error}".strip()
+        return f"Read back: at most {millimetres:.5f} mm off, {len(made.frames)} frames compared."
+
+    return _place(path, suffix, run)
+
+
+def export_csv(context: bpy.types.Context, path: str, span: Span = WHOLE, check: bool = True) -> tuple[Path, str]:
+    """As `export`, for the ARKit CSV, which needs no scene to be read back. Raises ExportError."""
+    if problem := why_not(context):
+        raise ExportError(problem)
+    head = context.scene.facediff.chosen_head(context)
+
+    def run(file: Path) -> str:
+        with staged(context, span) as (first, last, fps):
+            if last < first:
+                raise ExportError(f"The range ends at frame {last}, before its start at frame {first}.")
+            formats.write_csv(file, head, first, last, fps)
+            if not check:
+                return ""
+            weight, turn = formats.csv_difference(file, head, first, last, fps)
+        return f"Read back: at most {weight:.6f} off in weight, {turn:.6f} in rotation (rad), every frame compared."
+
+    return _place(path, ".csv", run)
+
+
+def _place(path: str, suffix: str, run: Callable[[Path], str]) -> tuple[Path, str]:
     target = Path(bpy.path.ensure_ext(bpy.path.abspath(path), suffix))
     if not target.stem.strip(". ") or target.is_dir():
         raise ExportError(f"'{path}' is not a file name.")
@@ -53,85 +102,55 @@ def export(context: bpy.types.Context, path: str, suffix: str, write: Callable[[
         os.close(handle)
     except OSError as error:
         raise ExportError(f"Nothing can be written in '{target.parent}' ({error.strerror}).") from error
-    partial = Path(name)
-    partial.unlink()  # an exporter that writes nothing must not look like one that did
+    unfinished = Path(name)
+    unfinished.unlink()  # an exporter that writes nothing must not look like one that did
     try:
-        with _only_the_take(context):
-            write(partial)
-        if not partial.is_file() or partial.stat().st_size == 0:
+        words = run(unfinished)
+        if not _is_there(unfinished):
             raise ExportError(f"Blender wrote nothing to '{target.name}'.")
-        os.replace(partial, target)
+        os.replace(unfinished, target)
+    except LiveLinkError as error:
+        raise ExportError(str(error)) from error
     except (RuntimeError, OSError) as error:  # RuntimeError: what an exporter reports
         raise ExportError(f"'{target.name}' could not be written: {error}".strip()) from error
     finally:
-        partial.unlink(missing_ok=True)
-    return target
+        unfinished.unlink(missing_ok=True)
+    return target, words
 
 
-@contextmanager
-def _only_the_take(context: bpy.types.Context) -> Iterator[None]:
-    scene, layer = context.scene, context.view_layer
-    head = scene.facediff.chosen_head(context)
-    first, last = bake.current_take(head).frame_range
-    selected, active = context.selected_objects, layer.objects.active
-    before = (scene.frame_start, scene.frame_end, scene.frame_current)
-    try:
-        for obj in selected:
-            obj.select_set(False)
-        for obj in filter(None, (head, heads.rig_of(head))):
-            obj.select_set(True)
-        layer.objects.active = head
-        scene.frame_start, scene.frame_end = int(first), int(last)
-        yield
-    finally:
-        for obj in context.selected_objects:
-            obj.select_set(False)
-        for obj in selected:
-            obj.select_set(True)
-        layer.objects.active = active
-        scene.frame_start, scene.frame_end = before[:2]
-        scene.frame_set(before[2])
-
-
-def write_fbx(path: Path) -> None:
-    """What Blender's own FBX exporter makes of the selection, with one key per frame."""
-    bpy.ops.export_scene.fbx(
-        filepath=str(path),
-        use_selection=True,
-        object_types={"MESH", "ARMATURE"},
-        use_mesh_modifiers=False,  # applying them would drop the shape keys
-        add_leaf_bones=False,
-        bake_anim=True,
-        bake_anim_use_all_actions=False,
-        bake_anim_use_nla_strips=False,
-        bake_anim_force_startend_keying=True,
-        bake_anim_simplify_factor=0.0,
-    )
-
-
-def write_alembic(path: Path) -> None:
-    """The evaluated mesh of every frame of the scene's range."""
-    scene = bpy.context.scene
-    bpy.ops.wm.alembic_export(
-        filepath=str(path),
-        start=scene.frame_start,
-        end=scene.frame_end,
-        selected=True,
-        as_background_job=False,
-    )
+def _is_there(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 class _Exporter:
-    """The file browser and the report, the same for every format."""
+    """The file browser, its choices and the report, the same for every format."""
+
+    load: Callable[[str], object] | None = None
 
     filepath: bpy.props.StringProperty(subtype="FILE_PATH")
     check_existing: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    use_range: bpy.props.BoolProperty(
+        name="Limit Frames", description="Export these frames instead of the whole take", default=False
+    )
+    frame_start: bpy.props.IntProperty(name="Start", default=1)
+    frame_end: bpy.props.IntProperty(name="End", default=250)
+    fps: bpy.props.FloatProperty(
+        name="Frame Rate",
+        description="Frames per second of the file; the curves are resampled. 0: the scene's own",
+        default=0.0,
+        min=0.0,
+        max=240.0,
+        precision=3,
+    )
+    compare: bpy.props.BoolProperty(
+        name="Read Back", description="Read the file again and say how far it is from the head", default=True
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a take to export."""
-        reason = why_not(context)
+        """Whether there is a take to export and Blender can write the format."""
+        reason = formats.why_not(cls.filename_ext) or why_not(context)
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -141,6 +160,9 @@ class _Exporter:
         if not self.filepath:
             base = os.path.splitext(bpy.data.filepath)[0] or "facediff"
             self.filepath = base + self.filename_ext
+        if not self.properties.is_property_set("frame_end"):
+            first, last = bake.current_take(context.scene.facediff.chosen_head(context)).frame_range
+            self.frame_start, self.frame_end = int(first), int(last)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -150,43 +172,115 @@ class _Exporter:
         changed, self.filepath = path != self.filepath, path
         return changed
 
+    def span(self) -> Span:
+        """The choices as a span."""
+        if self.use_range:
+            return Span(self.frame_start, self.frame_end, self.fps or None)
+        return Span(fps=self.fps or None)
+
+    def run(self, context: bpy.types.Context) -> tuple[Path, str]:
+        """Write and compare."""
+        load = type(self).load if self.compare else None
+        return export(context, self.filepath, self.filename_ext, self.writer(), self.span(), load)
+
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Write the file."""
+        """Write the file and say how far off it is."""
+        global said
         try:
-            path = export(context, self.filepath, self.filename_ext, self.write)
+            path, words = self.run(context)
         except ExportError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Exported {path}")
+        said = f"{path.name}: {words}" if words else f"{path.name} was written."
+        self.report({"INFO"}, f"Exported {path}. {words}".strip())
         return {"FINISHED"}
 
 
 class FACEDIFF_OT_export_fbx(_Exporter, bpy.types.Operator):
-    """Export the head with its shape keys, their animation and its rig, over the frames of the current take"""
+    """Export the head with its shape keys, their animation and its rig"""
 
     bl_idname = "facediff.export_fbx"
-    bl_label = "Export FBX"
+    bl_label = "FBX"
     filename_ext = ".fbx"
-    write = staticmethod(write_fbx)
+    load = staticmethod(formats.read_fbx)
     filter_glob: bpy.props.StringProperty(default="*.fbx", options={"HIDDEN"})
+    preset: bpy.props.EnumProperty(
+        name="For",
+        items=(
+            ("UNREAL", "Unreal", "Z up, face to -Y, centimetres, smoothing groups"),
+            ("UNITY", "Unity", "Y up, metres, objects of scale 1, smoothing groups"),
+            ("BLENDER", "Blender", "As Blender's own exporter writes it"),
+        ),
+        default="BLENDER",
+    )
+    thin: bpy.props.BoolProperty(name="Thin Keys", description="Leave out keys where a curve runs straight", default=False)
+
+    def writer(self) -> Callable[[Path], None]:
+        """For the preset."""
+        return partial(write_fbx, preset=self.preset, thin=self.thin)
 
 
 class FACEDIFF_OT_export_alembic(_Exporter, bpy.types.Operator):
-    """Export the exact mesh of every frame of the current take"""
+    """Export the exact mesh of every frame"""
 
     bl_idname = "facediff.export_alembic"
-    bl_label = "Export Alembic"
+    bl_label = "Alembic"
     filename_ext = ".abc"
-    write = staticmethod(write_alembic)
+    load = staticmethod(formats.read_alembic)
     filter_glob: bpy.props.StringProperty(default="*.abc", options={"HIDDEN"})
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a take to export and Blender can write it."""
-        if reason := why_no_alembic():
-            cls.poll_message_set(reason)
-            return False
-        return super().poll(context)
+    def writer(self) -> Callable[[Path], None]:
+        """The one way."""
+        return write_alembic
 
 
-register, unregister = bpy.utils.register_classes_factory((FACEDIFF_OT_export_fbx, FACEDIFF_OT_export_alembic))
+class FACEDIFF_OT_export_gltf(_Exporter, bpy.types.Operator):
+    """Export the head with morph targets, bones and their animation as one binary glTF file"""
+
+    bl_idname = "facediff.export_gltf"
+    bl_label = "glTF"
+    filename_ext = ".glb"
+    load = staticmethod(formats.read_gltf)
+    filter_glob: bpy.props.StringProperty(default="*.glb", options={"HIDDEN"})
+    thin: bpy.props.BoolProperty(name="Thin Keys", description="Leave out samples of what stands still", default=False)
+
+    def writer(self) -> Callable[[Path], None]:
+        """For the choice."""
+        return partial(formats.write_gltf, thin=self.thin)
+
+
+class FACEDIFF_OT_export_usd(_Exporter, bpy.types.Operator):
+    """Export the head with blend shapes, skeleton and their animation as USD"""
+
+    bl_idname = "facediff.export_usd"
+    bl_label = "USD"
+    filename_ext = ".usdc"
+    load = staticmethod(formats.read_usd)
+    filter_glob: bpy.props.StringProperty(default="*.usdc", options={"HIDDEN"})
+
+    def writer(self) -> Callable[[Path], None]:
+        """The one way."""
+        return formats.write_usd
+
+
+class FACEDIFF_OT_export_csv(_Exporter, bpy.types.Operator):
+    """Export ARKit's weights and the head's and eyes' rotations as Live Link Face writes them"""
+
+    bl_idname = "facediff.export_csv"
+    bl_label = "ARKit CSV"
+    filename_ext = ".csv"
+    filter_glob: bpy.props.StringProperty(default="*.csv", options={"HIDDEN"})
+
+    def run(self, context: bpy.types.Context) -> tuple[Path, str]:
+        """Write and compare."""
+        return export_csv(context, self.filepath, self.span(), self.compare)
+
+
+OPERATORS = (
+    FACEDIFF_OT_export_fbx,
+    FACEDIFF_OT_export_alembic,
+    FACEDIFF_OT_export_gltf,
+    FACEDIFF_OT_export_usd,
+    FACEDIFF_OT_export_csv,
+)
+register, unregister = bpy.utils.register_classes_factory(OPERATORS)

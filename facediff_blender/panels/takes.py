@@ -5,7 +5,7 @@ import datetime
 import bpy
 
 from .. import bake, session, take_list
-from ..operators import export, takes
+from ..operators import takes
 from .common import Panel, sentence
 
 
@@ -86,11 +86,6 @@ class FACEDIFF_PT_takes(Panel, bpy.types.Panel):
             draw_list(layout, context, head)
         elif action is not None:
             layout.label(text=action.name, icon="ACTION")
-        column = layout.column(align=True)
-        column.operator("facediff.export_fbx", icon="EXPORT")
-        column.operator("facediff.export_alembic", icon="EXPORT")
-        if reason := export.why_not(context) or export.why_no_alembic():
-            sentence(layout, reason)
 
 
 def draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.types.Object) -> None:
