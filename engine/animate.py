@@ -186,10 +186,16 @@ def load_model(name: str, device: str) -> Starter | LgldmModel:
 
     device: "numpy" (starter-format models only), "cpu", "cuda" or "mps". Raises InputError.
     """
+    folder = model_folder(name)
+    return _load(folder.resolve(), device, (folder / "config.json").stat().st_mtime_ns)
+
+
+def model_folder(name: str) -> Path:
+    """Where the model `name` is. Raises InputError when it is not there."""
     folder = ASSETS / "starter" if name == "starter" else Path(name)
     if not (folder / "config.json").is_file():
         raise InputError(f"There is no model '{name}': '{folder}' has no config.json.")
-    return _load(folder.resolve(), device, (folder / "config.json").stat().st_mtime_ns)
+    return folder
 
 
 @lru_cache(maxsize=1)

@@ -12,18 +12,23 @@ import signal
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 from .errors import InputError
 from .failures import describe_failure
 
+if TYPE_CHECKING:
+    from .animate import AnimateOptions
+
 PROGRAM = "python -m engine"
 # Subcommands that are a module of their own with add_arguments(parser) and run(options) -> status, imported when asked
 # for, so that no command waits for another's imports.
 MODULE_COMMANDS = {
+    "batch": (".batch", "make motion files, ARKit CSV and JSON of a folder of sounds"),
     "report": (".report", "measure lip-sync against recordings of real people"),
     "track": (".track", "make a motion file from a video of an actor"),
     "convert": (".convert", "turn released checkpoints into a model folder"),
@@ -110,6 +115,40 @@ def _emotions(options: argparse.Namespace) -> dict[str, Any]:
     return {"emotion_curve": checked(from_spans(parse_spans(options.emotion)), options.emotion)}
 
 
+def add_animate_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `animate` and `batch` have in common."""
+    parser.add_argument("--model", default="starter", metavar="NAME_OR_DIR", help="default: %(default)s")
+    parser.add_argument("--emotion", default="", help="happy, or happy:0.6,sad:0.4, or in seconds happy@0..2,sad@2..4")
+    parser.add_argument("--emotion-curve", metavar="FILE", help="a motion file with emotions over time as its channels")
+    parser.add_argument("--intensity", type=float, default=1.0, help="of the emotion, 0..1; default: 1")
+    parser.add_argument("--seed", type=int, default=0, help="another number is another take; default: 0")
+    parser.add_argument("--steps", type=int, help="sampler steps; default: the model's own")
+    parser.add_argument("--fps", type=float, help="frames per second; default: the model's own")
+    parser.add_argument("--mouth-variation", type=float, help="0..1, how much takes differ at the mouth")
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps, cpu or numpy; default: %(default)s")
+    parser.add_argument("--landmarks", action="store_true", help="write the 68 iBUG points too")
+    parser.add_argument("--vertices", action="store_true", help="write every vertex of the head too")
+
+
+def animate_options(options: argparse.Namespace) -> AnimateOptions:
+    """What was chosen of `add_animate_options`, checked. Imports the engine. Raises InputError."""
+    emotions = _emotions(options)
+    from .animate import AnimateOptions, check_options
+
+    chosen = AnimateOptions(
+        **emotions,
+        seed=options.seed,
+        steps=options.steps,
+        fps=options.fps,
+        mouth_variation=options.mouth_variation,
+        device=options.device,
+        landmarks=options.landmarks,
+        vertices=options.vertices,
+    )
+    check_options(chosen)
+    return chosen
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=PROGRAM, description="FaceDiff: facial animation from sound.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -118,21 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     animate = commands.add_parser("animate", help="make a motion file from a sound file")
     animate.add_argument("audio", help="wav, flac, ogg, mp3, m4a, or a video with sound")
     animate.add_argument("--out", required=True, help="the motion file to write, .npz")
-    animate.add_argument("--model", default="starter", metavar="NAME_OR_DIR", help="default: %(default)s")
-    animate.add_argument("--emotion", default="", help="happy, or happy:0.6,sad:0.4, or in seconds happy@0..2,sad@2..4")
-    animate.add_argument("--emotion-curve", metavar="FILE", help="a motion file with emotions over time as its channels")
-    animate.add_argument("--intensity", type=float, default=1.0, help="of the emotion, 0..1; default: 1")
-    animate.add_argument("--seed", type=int, default=0, help="another number is another take; default: 0")
-    animate.add_argument("--steps", type=int, help="sampler steps; default: the model's own")
-    animate.add_argument("--fps", type=float, help="frames per second; default: the model's own")
-    animate.add_argument("--mouth-variation", type=float, help="0..1, how much takes differ at the mouth")
-    animate.add_argument("--device", default="auto", help="auto, cuda, mps, cpu or numpy; default: %(default)s")
+    add_animate_options(animate)
     animate.add_argument("--base", metavar="FILE", help="a motion file of which only a part is made anew")
     animate.add_argument("--start", type=float, metavar="S", help="second at which that part begins; default: the beginning")
     animate.add_argument("--end", type=float, metavar="S", help="second before which it ends; default: the end")
     animate.add_argument("--channels", help="its channels, such as jawOpen,head, or mouth, eyes, brows; default: all")
-    animate.add_argument("--landmarks", action="store_true", help="write the 68 iBUG points too")
-    animate.add_argument("--vertices", action="store_true", help="write every vertex of the head too")
     animate.add_argument("--progress", action="store_true", help="show progress even when stderr is no terminal")
     animate.set_defaults(run=_animate)
 
@@ -160,20 +189,13 @@ def _run_module_command(name: str, arguments: list[str]) -> int:
 def _animate(options: argparse.Namespace) -> int:
     out = Path(options.out)
     _check_out(out)
-    emotions = _emotions(options)
+    chosen = animate_options(options)
     show = _Progress() if options.progress or sys.stderr.isatty() else None
-    from .animate import AnimateOptions, animate  # imports PyTorch, so only when the arguments make sense
+    from .animate import animate
     from .parts import load_base
 
-    wanted = AnimateOptions(
-        **emotions,
-        seed=options.seed,
-        steps=options.steps,
-        fps=options.fps,
-        mouth_variation=options.mouth_variation,
-        device=options.device,
-        landmarks=options.landmarks,
-        vertices=options.vertices,
+    wanted = replace(
+        chosen,
         base=load_base(options.base) if options.base is not None else None,
         start=options.start,
         end=options.end,

@@ -300,7 +300,7 @@ def serve(log_file: Path | None = None, scratch: Path | None = None, built_in: b
     """
     if scratch is not None and not scratch.name.startswith(SCRATCH_PREFIX):
         raise InputError(f"'{scratch}' is not a private folder of a host, so it is not one to remove.")
-    events = _claim_stdout(log_file)
+    events = claim_stdout(log_file)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
@@ -317,7 +317,7 @@ def serve(log_file: Path | None = None, scratch: Path | None = None, built_in: b
     os._exit(status)  # a worker deep in an import or a tensor operation would hold up an ordinary exit
 
 
-def _claim_stdout(log_file: Path | None) -> BinaryIO:
+def claim_stdout(log_file: Path | None) -> BinaryIO:
     """Keep the real stdout for messages and send everything else that prints there, C libraries too, to stderr."""
     import faulthandler
 
