@@ -2,8 +2,8 @@
 
 Workers are processes over the CPU's cores or, where there are any, the GPUs. Several machines, or several processes on one,
 share the files out among them when they are started by `accelerate launch -m engine batch ...` or torchrun, which number
-them (RANK of WORLD_SIZE): each takes every n-th file. They need the same folders. A file that is done already is passed over, one that fails stops nothing, one
-whose worker dies is tried again.
+them (RANK of WORLD_SIZE): each takes every n-th file. They need the same folders. A file that is done already is passed
+over, one that fails stops nothing, one whose worker dies is tried again.
 """
 
 from __future__ import annotations
