@@ -38,6 +38,7 @@ def built_in_devices() -> list[Device]:
     reason = f"Everything but the starter model on the CPU {FULL_ENGINE}."
     return [
         Device("cuda", "CUDA GPU", False, reason),
+        Device("xpu", "Intel GPU", False, reason),
         Device("mps", "Apple GPU", False, reason),
         Device("cpu", "CPU (built in)", True, "The starter model on NumPy."),
     ]
@@ -53,13 +54,12 @@ def list_devices() -> list[Device]:
     if torch.cuda.is_available():
         devices.append(Device("cuda", torch.cuda.get_device_name(0), True, "An NVIDIA or AMD GPU that PyTorch can use."))
     else:
-        built = torch.version.cuda or getattr(torch.version, "hip", None)
-        reason = (
-            "PyTorch finds no GPU, or its driver is too old."
-            if built
-            else "The installed PyTorch is a CPU build."
-        )
-        devices.append(Device("cuda", "CUDA GPU", False, reason))
+        devices.append(Device("cuda", "CUDA GPU", False, _why_no_cuda()))
+    if torch.xpu.is_available():
+        devices.append(Device("xpu", torch.xpu.get_device_name(0), True, "An Intel GPU that PyTorch can use."))
+    else:
+        reason = "PyTorch finds no Intel GPU, or its driver is too old."
+        devices.append(Device("xpu", "Intel GPU", False, reason if torch.version.xpu else "PyTorch is not built for Intel GPUs."))
     mps = torch.backends.mps.is_available()
     reason = "Apple's GPU." if mps else "This is not a Mac with an Apple GPU."
     devices.append(Device("mps", "Apple GPU", mps, reason))
@@ -68,8 +68,24 @@ def list_devices() -> list[Device]:
     return devices
 
 
+def _why_no_cuda() -> str:
+    """Why PyTorch has no CUDA or ROCm device: its own words, where it has any, as one sentence."""
+    import torch
+
+    if not (torch.version.cuda or torch.version.hip):
+        return "The installed PyTorch is a CPU build."
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        said = str(error)
+        if "too old" in said or "insufficient" in said:
+            return f"The graphics driver is too old for PyTorch's CUDA {torch.version.cuda}: update it from nvidia.com."
+        return f"PyTorch finds no GPU that it can use ({said.splitlines()[0].rstrip('.')})."
+    return "PyTorch finds no GPU that it can use."
+
+
 def pick_device(name: str = "auto") -> torch.device:
-    """The torch device for "auto", "cuda", "mps" or "cpu"; auto takes the first usable of `list_devices`.
+    """The torch device for "auto", "cuda", "xpu", "mps" or "cpu"; auto takes the first usable of `list_devices`.
 
     Raises InputError when the named device is unknown or cannot be used here, or there is no torch.
     """

@@ -73,7 +73,7 @@ VARIANTS = (
     Variant("linux-x86_64", "cuda", "linux"),
     Variant(
         "linux-x86_64", "cpu", "linux", without=CUDA_LIBRARIES,
-        torch=Torch("cpu", LINUX_TAG, 191_794_682, 714_000_000,
+        torch=Torch("cpu", LINUX_TAG, 191_794_682, 755_000_000,
                     "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b", estimated=False),
     ),
     Variant(

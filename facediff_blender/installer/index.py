@@ -8,6 +8,7 @@ import ssl
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def without_login(text: str) -> str:
     return _without_login(text)
 
 
+@cache  # reading some hundred certificates takes longer than fetching a small file
 def _certificates() -> ssl.SSLContext:
     context = ssl.create_default_context()
     for path in (os.environ.get(name) for name in CERTIFICATE_VARIABLES):

@@ -23,7 +23,7 @@ def write_tone(path: Path) -> None:
     frames = bytearray()
     for i in range(RATE):
         t = i / RATE
-        tone = sum(math.sin(2 * math.pi * 120 * k * t) / k for k in range(1, 12))
+        tone = sum(math.sin(2 * math.pi * 120 * k * t) / k for k in range(1, 6))
         frames += struct.pack("<h", int(6000 * math.sin(math.pi * t) * tone))
     with wave.open(str(path), "wb") as sound:
         sound.setnchannels(1)
