@@ -185,7 +185,7 @@ def ask(child, request):
 def test_the_built_in_engine_says_what_it_is(built_in):
     hello = ask(built_in, HelloRequest())
     assert hello.models == ["starter"] and hello.default_device == "cpu"
-    assert {d.id: d.usable for d in hello.devices} == {"cuda": False, "mps": False, "cpu": True}
+    assert {d.id: d.usable for d in hello.devices} == {"cuda": False, "xpu": False, "mps": False, "cpu": True}
     assert hello.devices[-1].label == "CPU (built in)"
 
 
