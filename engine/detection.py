@@ -7,7 +7,9 @@ come with the mediapipe package; nothing is downloaded.
 from __future__ import annotations
 
 import contextlib
-import os
+import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,8 @@ import numpy as np
 from .errors import InputError
 from .video import VideoFrame, read_frames, video_seconds
 
-POINTS = 478
-CONFIDENCE = 0.1  # of FaceMesh: half-hidden faces are wanted
-FACES = 2  # looked for: one to follow, and one to notice that there are more
+POINTS, HAND_POINTS = 478, 21
+WORKER = Path(__file__).with_name("mediapipe_worker.py")
 Detector = Callable[[np.ndarray], list[np.ndarray]]
 
 
@@ -67,28 +68,65 @@ def follow(frames: Iterable[VideoFrame], detector: Detector, done: Callable[[flo
     return Detections(clock, np.stack(points), np.array(faces) > 0, np.array(faces), size, video_seconds(clock))
 
 
+class Worker:
+    """The process that MediaPipe runs in; see `mediapipe_worker.py`."""
+
+    def __init__(self) -> None:
+        """Start it. Raises InputError where mediapipe is not installed."""
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        if self._answer(1, "Following a face needs the package mediapipe 0.10.21, which is not installed.") != b"R":
+            raise InputError("The face detector said something that it should not.")
+
+    def faces(self, image: np.ndarray) -> list[np.ndarray]:
+        """Each (478, 2) px in (H, W, 3) uint8 RGB. Raises InputError when the process has died."""
+        return self._ask(b"F", image, POINTS)
+
+    def hands(self, image: np.ndarray) -> list[np.ndarray]:
+        """Each (21, 2) px, as `faces`."""
+        return self._ask(b"H", image, HAND_POINTS)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def _ask(self, kind: bytes, image: np.ndarray, points: int) -> list[np.ndarray]:
+        height, width = image.shape[:2]
+        with contextlib.suppress(OSError):  # a dead process is noticed when it does not answer
+            self._process.stdin.write(kind + struct.pack("<II", height, width))  # type: ignore[union-attr]
+            self._process.stdin.write(np.ascontiguousarray(image).data)  # type: ignore[union-attr]
+            self._process.stdin.flush()  # type: ignore[union-attr]
+        (count,) = struct.unpack("<I", self._answer(4))
+        return [np.frombuffer(self._answer(16 * points), "<f8").reshape(points, 2) for _ in range(count)]
+
+    def _answer(self, size: int, otherwise: str = "The face detector has stopped by itself; try again.") -> bytes:
+        answer = self._process.stdout.read(size)  # type: ignore[union-attr]
+        if len(answer) < size:
+            self.close()
+            raise InputError(otherwise)
+        return answer
+
+
+@contextlib.contextmanager
+def mediapipe_worker() -> Iterator[Worker]:
+    """MediaPipe, running. Raises InputError where it is not installed."""
+    worker = Worker()
+    try:
+        yield worker
+    finally:
+        worker.close()
+
+
 @contextlib.contextmanager
 def face_mesh() -> Iterator[Detector]:
     """MediaPipe FaceMesh, every frame by itself, on (H, W, 3) uint8 RGB. Raises InputError where it is not installed."""
-    with _native_output_silenced():
-        try:
-            import mediapipe
-
-            mesh = mediapipe.solutions.face_mesh.FaceMesh(
-                static_image_mode=True, refine_landmarks=True, max_num_faces=FACES, min_detection_confidence=CONFIDENCE
-            )
-        except (ImportError, AttributeError) as error:
-            raise InputError("Following a face needs the package mediapipe 0.10.21, which is not installed.") from error
-
-        def detect(image: np.ndarray) -> list[np.ndarray]:
-            height, width = image.shape[:2]
-            found = mesh.process(image).multi_face_landmarks or []
-            return [np.array([(p.x * width, p.y * height) for p in face.landmark]) for face in found]
-
-        try:
-            yield detect
-        finally:
-            mesh.close()
+    with mediapipe_worker() as worker:
+        yield worker.faces
 
 
 def _choose(candidates: list[np.ndarray], last: np.ndarray | None) -> np.ndarray | None:
@@ -98,16 +136,3 @@ def _choose(candidates: list[np.ndarray], last: np.ndarray | None) -> np.ndarray
         return max(candidates, key=lambda face: float(np.ptp(face, axis=0).prod()))
     return min(candidates, key=lambda face: float(np.linalg.norm(face.mean(axis=0) - last.mean(axis=0))))
 
-
-@contextlib.contextmanager
-def _native_output_silenced() -> Iterator[None]:
-    """MediaPipe's threads report to the error stream, whenever they like, what no user asked for; Python's own text still
-    gets there."""
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere, os.fdopen(os.dup(kept), "w") as ours, contextlib.redirect_stderr(ours):
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from . import __version__
+from .animate import ASSETS, with_geometry
 from .errors import Cancelled, InputError
 from .motion import FaceMotion
 from .occlufacediff.occlusion import NamedPart, named_visibility
@@ -21,42 +23,46 @@ from .occlufacediff.occlusion import NamedPart, named_visibility
 if TYPE_CHECKING:
     from .detection import Detections, Detector
     from .occlufacediff.model import OccluModel
+    from .occlufacediff.starter.model import Tracker
 
-KIND = "occlufacediff"
+STARTER = "starter"
+AUTO = "auto"
 PARTS = get_args(NamedPart)
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """occlusion: one of PARTS, or a mask picture or a folder of them. audio: a sound file instead of the video's own; both
-    begin together. steps: None is the model's own. device: auto, cuda, mps or cpu."""
+    """occlusion: one of PARTS, AUTO, or a mask picture or a folder of them. audio: a sound file instead of the video's own;
+    both begin together. steps: None is the model's own. device: auto, cuda, mps or cpu. landmarks, vertices: of the starter
+    head, too."""
 
     occlusion: str = "none"
     audio: Path | None = None
     seed: int = 0
     steps: int | None = None
     device: str = "auto"
+    landmarks: bool = False
+    vertices: bool = False
 
 
 def track(
     video: Path,
     options: TrackOptions,
-    model: Path,
+    model: Path | str = STARTER,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     detector: Detector | None = None,
+    looked: Callable[[Looked], None] | None = None,
 ) -> FaceMotion:
-    """The face in a video as motion, 25 frames per second from its first frame on. model: a converted model's folder.
+    """The face in a video as motion, 25 frames per second from its first frame on. model: STARTER, or the folder of a
+    converted or trained model.
 
     progress and cancelled as in `animate`, but that "detect" counts seconds of an unknown total, 0. detector: instead of
-    FaceMesh. A video without sound is followed by what is visible alone. Raises InputError (one sentence) and Cancelled.
+    FaceMesh. looked: is told what was detected and what of it counts as visible. A video without sound is followed by what
+    is visible alone. Raises InputError (one sentence) and Cancelled.
     """
-    from .detection import detect_landmarks, face_mesh
     from .devices import pick_device
-    from .occlufacediff.landmarks import frame_times, prepare
-    from .occlufacediff.pipeline import STEPS, check_steps, generate, make_clip
-    from .starter.pipeline import Stopwatch
 
     def report(stage: str, step: int, total: int) -> None:
         if cancelled is not None and cancelled():
@@ -64,79 +70,149 @@ def track(
         if progress is not None:
             progress(stage, step, total)
 
-    masks = _masks(options.occlusion)
-    steps = STEPS if options.steps is None else options.steps
-    clock = Stopwatch()
+    _masks(options.occlusion)
+    clock = _Clock()
     report("load", 0, 1)
     loaded = load_tracker(model, str(pick_device(options.device)))
-    check_steps(loaded, steps)
+    steps = _steps(loaded, options)
     clock.lap("load")
-    if options.occlusion == "audio_only":
-        seconds = _length(video, report)
-        count = len(frame_times(seconds))
-        landmarks, visible = np.zeros((count, 468, 2), np.float32), np.zeros((count, 468), bool)
-    else:
-        with face_mesh() if detector is None else contextlib.nullcontext(detector) as find:
-            found = detect_landmarks(video, find, lambda time: report("detect", int(time), 0))
-        seconds = found.seconds
-        seen = visible_points(found, options.occlusion, masks)
-        landmarks, visible = prepare(found.points, found.times, found.detected, seen, seconds)
+    seen = look(video, options, report, detector)
+    if looked is not None:
+        looked(seen)
     clock.lap("detect")
-    samples, sound = _sound(video, options, seconds)
+    samples, sound = _sound(video, options, seen.seconds)
     clock.lap("audio")
-    clip = make_clip(landmarks, visible, samples, loaded.device)
-    motion = generate(loaded, clip, options.seed, report, steps=steps)
+    motion = _follow(loaded, seen, samples, options.seed, steps, report)
+    clock.lap("model")
+    motion = with_geometry(motion, options.landmarks, options.vertices)
+    clock.lap("geometry")
     motion.meta["seconds"] = {**clock.laps, **motion.meta["seconds"]}
-    motion.meta["occlusion"] = options.occlusion if masks is None else Path(options.occlusion).name
+    motion.meta["occlusion"] = options.occlusion if options.occlusion in (*PARTS, AUTO) else Path(options.occlusion).name
+    motion.meta["faces"] = seen.faces
     motion.meta["audio"] = sound
     motion.meta["engine_version"] = __version__
     motion.meta["audio_sha256"] = hashlib.sha256(samples.tobytes()).hexdigest()
     return motion
 
 
-def visible_points(found: Detections, occlusion: str, masks: Path | None) -> np.ndarray:
-    """(N, 478) bool of a detection: inside the frame, and hidden neither by name nor by masks. Raises InputError."""
+@dataclass(frozen=True)
+class Looked:
+    """What was found in a video. times: (N,) s; points: (N, 478, 2) px; detected: (N,); visible: (N, 478), also of points
+    outside the frame or hidden; seconds: its length; faces: the most in one frame."""
+
+    times: np.ndarray
+    points: np.ndarray
+    detected: np.ndarray
+    visible: np.ndarray
+    seconds: float
+    faces: int
+
+
+def look(video: Path, options: TrackOptions, report: Progress, detector: Detector | None = None) -> Looked:
+    """Detect the face's points and tell which are visible. Raises InputError, and whatever `report` raises."""
+    from .detection import detect_landmarks, face_mesh
+    from .video import video_seconds
+
+    if options.occlusion == "audio_only":  # nobody looks
+        times = _times(video, report)
+        nothing = np.zeros((len(times), 478), bool)
+        return Looked(times, np.full((*nothing.shape, 2), np.nan), nothing[:, 0], nothing, video_seconds(times), 0)
+    with face_mesh() if detector is None else contextlib.nullcontext(detector) as find:
+        found = detect_landmarks(video, find, lambda time: report("detect", int(time), 0))
+    visible = visible_points(found, options.occlusion, _masks(options.occlusion), video, report)
+    return Looked(found.times, found.points, found.detected, visible, found.seconds, int(found.faces.max()))
+
+
+def _follow(
+    model: Tracker | OccluModel, seen: Looked, samples: np.ndarray, seed: int, steps: int, report: Progress
+) -> FaceMotion:
+    from .occlufacediff.landmarks import frame_times, prepare, resampled
+    from .occlufacediff.pipeline import generate, make_clip
+    from .occlufacediff.starter.model import Tracker
+    from .occlufacediff.starter.pipeline import follow
+
+    count = len(frame_times(seen.seconds))
+    gone = not seen.detected.any()
+    if isinstance(model, Tracker):
+        pixels, visible = np.zeros((count, 478, 2)), np.zeros((count, 478), bool)
+        if not gone:
+            pixels, visible = resampled(seen.points, seen.times, seen.detected, seen.visible, seen.seconds)
+        return follow(model, pixels, visible, samples, seed, report, steps)
+    landmarks, visible = np.zeros((count, 468, 2), np.float32), np.zeros((count, 468), bool)
+    if not gone:
+        landmarks, visible = prepare(seen.points, seen.times, seen.detected, seen.visible, seen.seconds)
+    return generate(model, make_clip(landmarks, visible, samples, model.device), seed, report, steps=steps)
+
+
+def _steps(model: Tracker | OccluModel, options: TrackOptions) -> int:
+    """The sampler's steps. Raises InputError for options that the model does not know."""
+    from .occlufacediff import pipeline
+    from .occlufacediff.model import OccluModel
+    from .occlufacediff.starter import pipeline as starter_pipeline
+
+    if isinstance(model, OccluModel) and (options.landmarks or options.vertices):
+        raise InputError(f"The model '{model.name}' speaks FLAME; landmarks and vertices are the starter head's.")
+    own = pipeline.STEPS if isinstance(model, OccluModel) else starter_pipeline.STEPS
+    steps = own if options.steps is None else options.steps
+    pipeline.check_steps(model, steps)
+    return steps
+
+
+def visible_points(
+    found: Detections, occlusion: str, masks: Path | None, video: Path, report: Progress
+) -> np.ndarray:
+    """(N, 478) bool of a detection: inside the frame, and hidden neither by name, nor by masks, nor by what is in the
+    way. Raises InputError."""
     from .occlufacediff.mask_pictures import mask_pictures, visible_in_pictures
 
     points = np.nan_to_num(found.points, nan=-1.0)
     inside = ((points >= 0) & (points < found.size)).all(axis=-1)
-    if masks is None:
-        return inside & named_visibility(occlusion)  # type: ignore[arg-type]
-    return inside & visible_in_pictures(mask_pictures(masks, len(points)), points, found.size)
+    if masks is not None:
+        return inside & visible_in_pictures(mask_pictures(masks, len(points)), points, found.size)
+    if occlusion == AUTO:
+        from .occlufacediff.starter.automatic import unobstructed
+
+        return inside & unobstructed(video, found, lambda time: report("look", int(time), 0))
+    return inside & named_visibility(occlusion)  # type: ignore[arg-type]
 
 
-def load_tracker(folder: Path, device: str) -> OccluModel:
-    """The model in a folder. Raises InputError where there is none that follows faces."""
+def load_tracker(model: Path | str, device: str) -> Tracker | OccluModel:
+    """STARTER, or the model in a folder. Raises InputError where there is none that follows faces."""
     import torch
 
-    from .occlufacediff.pipeline import load
+    from .occlufacediff import model as published
+    from .occlufacediff.starter import model as starter
 
+    folder = ASSETS / "tracker" if str(model) == STARTER else Path(model)
+    readers: dict[str, Callable[[Path, torch.device], Tracker | OccluModel]]
+    readers = {published.KIND: published.load_model, starter.KIND: starter.load_tracker}
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"There is no model in '{folder}': it has no config.json that names its kind.") from error
-    if kind != KIND:
-        raise InputError(f"The model in '{folder}' is of the kind '{kind}', which does not follow faces; '{KIND}' does.")
-    return load(folder, torch.device(device))
+    if kind not in readers:
+        known = "' and '".join(readers)
+        raise InputError(f"The model in '{folder}' is of the kind '{kind}', which does not follow faces; '{known}' do.")
+    return readers[kind](folder, torch.device(device))
 
 
 def _masks(occlusion: str) -> Path | None:
     """The mask picture or folder, or None for a part by its name. Raises InputError."""
-    if occlusion in PARTS:
+    if occlusion in (*PARTS, AUTO):
         return None
     if not Path(occlusion).exists():
-        raise InputError(f"'{occlusion}' is neither a mask nor one of {', '.join(PARTS)}.")
+        raise InputError(f"'{occlusion}' is neither a mask nor one of {', '.join((AUTO, *PARTS))}.")
     return Path(occlusion)
 
 
-def _length(video: Path, report: Progress) -> float:
-    from .video import read_frames, video_seconds
+def _times(video: Path, report: Progress) -> np.ndarray:
+    from .video import read_frames
 
     times = []
     for frame in read_frames(video):
         report("detect", int(frame.time), 0)
         times.append(frame.time)
-    return video_seconds(np.array(times))
+    return np.array(times)
 
 
 def _sound(video: Path, options: TrackOptions, seconds: float) -> tuple[np.ndarray, str]:
@@ -153,17 +229,36 @@ def _sound(video: Path, options: TrackOptions, seconds: float) -> tuple[np.ndarr
     return np.zeros(0, np.float32), "none"
 
 
+class _Clock:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage], self._last = now - self._last, now
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("video", type=Path, help="a video of one person talking")
     parser.add_argument("--out", required=True, type=Path, help="the motion file to write, .npz")
-    parser.add_argument("--model", required=True, type=Path, metavar="DIR", help="a model folder, see convert")
+    parser.add_argument(
+        "--model", default=STARTER, metavar="NAME_OR_DIR", help="starter, or a model folder, see convert; default: %(default)s"
+    )
     parser.add_argument("--audio", type=Path, metavar="FILE", help="the sound, where it is not the video's own")
-    told = f"{', '.join(PARTS)}, a mask picture, or a folder with one per frame; default: none"
+    told = f"{', '.join(PARTS)}, {AUTO}, a mask picture, or a folder with one per frame; default: none"
     parser.add_argument("--occlusion", default="none", metavar="WHAT", help=f"what hides the face: {told}")
     parser.add_argument("--seed", type=int, default=0, help="another number is another take; default: 0")
     parser.add_argument("--steps", type=int, help="sampler steps; default: the model's own")
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu; default: %(default)s")
+    parser.add_argument("--landmarks", action="store_true", help="also write the 68 landmarks of the starter head, metres")
+    parser.add_argument("--vertices", action="store_true", help="also write all vertices of the starter head, metres")
+    parser.add_argument(
+        "--preview", type=Path, metavar="FILE", help="also write what was seen over the frames: .mp4, or .png of six of them"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -171,8 +266,18 @@ def run(options: argparse.Namespace) -> int:
     out: Path = options.out
     if not out.parent.is_dir() or out.is_dir():
         raise InputError(f"'{out}' cannot be written: it is a folder, or in none.")
-    wanted = TrackOptions(options.occlusion, options.audio, options.seed, options.steps, options.device)
-    motion = track(options.video, wanted, options.model)
+    if options.preview is not None:
+        from .occlufacediff.preview import check_preview, write_preview
+
+        check_preview(options.preview)
+    wanted = TrackOptions(
+        options.occlusion, options.audio, options.seed, options.steps, options.device, options.landmarks, options.vertices
+    )
+    looked: list[Looked] = []
+    motion = track(options.video, wanted, options.model, looked=looked.append)
+    if options.preview is not None:
+        write_preview(options.preview, options.video, looked[0].points, looked[0].visible)
     motion.save(out)
-    print(f"{out}: {motion.frames} frames at {motion.fps:g} per second, sound: {motion.meta['audio']}")
+    faces = f", {motion.meta['faces']} faces, followed one" if motion.meta["faces"] > 1 else ""
+    print(f"{out}: {motion.frames} frames at {motion.fps:g} per second, sound: {motion.meta['audio']}{faces}")
     return 0

@@ -129,10 +129,17 @@ def prepare(
     Short gaps in the detection are interpolated as in the reference; further than LONG_GAP from any detection nothing is
     visible, so that a face that left the picture is not made up. Raises ValueError when no frame was detected.
     """
+    return normalised_visible(*resampled(points, times, detected, visible, seconds))
+
+
+def resampled(
+    points: np.ndarray, times: np.ndarray, detected: np.ndarray, visible: np.ndarray, seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Arguments as in `prepare`: points (M, P, 2) px and visibility (M, P) at 25 frames per second."""
     known, wanted = times[detected], frame_times(seconds)
     shown = visible_at_times(visible[detected], known, wanted)
     shown &= (np.abs(wanted[:, None] - known[None]).min(axis=1) <= LONG_GAP)[:, None]
-    return normalised_visible(at_times(points[detected], known, wanted), shown)
+    return at_times(points[detected], known, wanted), shown
 
 
 def warp(image: np.ndarray, crop: Crop, pixels: np.ndarray | None = None) -> np.ndarray:

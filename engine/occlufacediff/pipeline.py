@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from ..diffusion.respacing import spaced_timesteps
 from ..diffusion.samplers import Denoise, ddim
+from ..diffusion.schedule import Schedule
 from ..errors import InputError
 from ..lgldm.audio_encoders import normalise
 from ..motion import FaceMotion
@@ -144,7 +146,13 @@ def joined_predictor(model: OccluModel, remembered: Memories, windows: Windows) 
     return whole
 
 
-def check_steps(model: OccluModel, steps: int) -> None:
+class Scheduled(Protocol):
+    """Anything that was trained with a schedule."""
+
+    schedule: Schedule
+
+
+def check_steps(model: Scheduled, steps: int) -> None:
     """Raise InputError for a number of steps that the model's schedule does not have."""
     if not 1 <= steps <= len(model.schedule):
         raise InputError(f"The number of steps must be between 1 and {len(model.schedule)}, not {steps}.")

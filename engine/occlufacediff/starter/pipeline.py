@@ -1,0 +1,236 @@
+"""The starter tracker at work: detected points, what of them is seen, and sound in; ARKit weights and rotations out.
+
+1. The head's pose in every frame and the person's face at rest, from the visible points (`pose.py`).
+2. The denoiser samples a performance from what is visible, told from the person's mean, and from the sound.
+3. Visible points then pull the weights to where they are (`fit.py`); what is hidden stays as the denoiser has it.
+4. Irises turn the eyeballs; eyes that nobody sees blink and look as the starter's do (`engine/life.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ... import life
+from ...audio import log_mel
+from ...diffusion.respacing import spaced_timesteps
+from ...diffusion.samplers import ddim
+from ...face.arkit import ARKIT_52
+from ...motion import ROTATION_NAMES, FaceMotion
+from ...windows import Windows, join
+from ..flint import FACTOR
+from ..landmarks import FPS
+from ..pipeline import OVERLAP
+from ..windows import WINDOW
+from .canonical import looked_at_input, without_rigid_motion
+from .channels import CHANNELS, FACE, FACE_ROWS, GAZE_ROWS
+from .fit import counted, fit_weights
+from .gaze import iris_gaze
+from .model import Tracker
+from .points import IRISES, LOOKED_AT, face_points, shape
+from .pose import Pose, at_rest, fit_pose, known_frames, open_throughout
+from .turns import axis_angle, filled
+
+STEPS = 8
+ROUNDS = 3  # pose, face at rest and expression in turn
+EASE = 5  # frames over which the fit takes over from the denoiser where points come into view
+TAKES = 4  # samples whose mean is the performance: a single one trembles
+JAW_ANGLE = 0.3665  # rad (21 degrees) of jaw rotation at jawOpen 1, as the starter head's shape is made
+LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
+POINTS = 468
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the visible points say. pose: of the head. flat: (T, 468, 2) mm in the picture, 0 where hidden; visible: (T, 468);
+    rest: (468, 3) mm, the person's face at rest less ours."""
+
+    pose: Pose
+    flat: np.ndarray
+    visible: np.ndarray
+    rest: np.ndarray
+
+
+@torch.inference_mode()
+def follow(
+    tracker: Tracker,
+    pixels: np.ndarray,
+    visible: np.ndarray,
+    samples: np.ndarray,
+    seed: int,
+    progress: Progress,
+    steps: int = STEPS,
+) -> FaceMotion:
+    """pixels: (T, 478, 2), y down, at 25 frames per second; visible: (T, 478) bool; samples: (S,) at 16 kHz, may be empty.
+
+    Places of hidden points have no influence, be they not a number. The same input, seed and device give identical motion.
+    `progress(stage, step, total)` may raise to stop.
+    """
+    laps, started = {}, time.perf_counter()
+    pixels = np.where(visible[..., None], pixels, 0.0) * [1, -1]
+    observed = observe(pixels[:, :POINTS], visible[:, :POINTS])
+    laps["pose"], started = time.perf_counter() - started, time.perf_counter()
+
+    progress("features", 0, 1)
+    motion = sample(tracker, observed, listen(tracker, samples, len(pixels)), seed, steps, progress)
+    laps["sampling"], started = time.perf_counter() - started, time.perf_counter()
+
+    progress("decode", 0, 1)
+    rng = np.random.default_rng(seed)
+    head = heads(observed, motion[:, len(FACE) :])
+    looking, seen_eyes = gaze_of(observed, pixels, visible, head, rng)
+    face = settle(observed, motion[:, : len(FACE)], looking)
+    whole = assemble(face, head, looking, seen_eyes, rng)
+    laps["decode"] = time.perf_counter() - started
+    whole.meta.update(
+        {
+            "model": tracker.name, "seed": seed, "steps": steps, "sampler": "ddim",
+            "visible_share": float(visible[:, :POINTS].mean()), "device": tracker.device.type, "seconds": laps,
+        }
+    )  # fmt: skip
+    return whole
+
+
+def observe(pixels: np.ndarray, visible: np.ndarray) -> Observed | None:
+    """pixels (T, 468, 2), y up; visible (T, 468). None where no frame shows enough to tell how the head is held."""
+    points = face_points()
+    known = known_frames(visible, points)
+    if not known.any():
+        return None
+    visible = visible & known[:, None]
+    rest, moved = np.zeros_like(points.rest), np.zeros((len(pixels), POINTS, 3))
+    for turn in range(ROUNDS):
+        pose = fit_pose(pixels, points.rest + rest + moved, visible * points.steady, known)
+        flat = np.where(visible[..., None], pose.in_mm(pixels), 0.0)
+        if turn == 0:
+            moved = np.broadcast_to(open_throughout(flat, visible) * points.basis[shape("jawOpen")], moved.shape)
+        rest = at_rest(pose, flat, visible, moved, points)
+        if turn < ROUNDS - 1:
+            expected = np.zeros((len(pixels), len(FACE)))
+            face = fit_weights(flat - pose.flatten(points.rest[None]), counted(visible), pose, rest, points, expected)
+            moved = np.tensordot(face, points.basis[FACE_ROWS], 1)
+    return Observed(pose, flat, visible, rest)
+
+
+def listen(tracker: Tracker, samples: np.ndarray, frames: int) -> Tensor:
+    """(T, C) what is heard at 25 Hz; zeros, as in training, where there is no sound."""
+    if not np.any(samples):
+        return torch.zeros(frames, tracker.config.denoiser.audio_dim, device=tracker.device)
+    mel = torch.from_numpy(log_mel(samples))[None].to(tracker.device)
+    return tracker.ears.conditions(mel, frames)[0]
+
+
+def looked_at(observed: Observed | None, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the denoiser is shown: (T, P + 2, 3) float32 and (T, P + 2) bool."""
+    if observed is None:
+        nothing = np.zeros((frames, len(LOOKED_AT) + 2), bool)
+        return np.zeros((*nothing.shape, 3), np.float32), nothing
+    points, pose = face_points(), observed.pose
+    wrong = observed.flat - pose.flatten((points.rest + observed.rest)[None])
+    moved = pose.upright(wrong)[:, LOOKED_AT, :2]
+    visible = observed.visible[:, LOOKED_AT]
+    moved, known = without_rigid_motion(
+        np.where(visible[..., None], moved, 0.0), visible, points.rest[LOOKED_AT], points.steady[LOOKED_AT]
+    )
+    known = known & pose.known
+    return looked_at_input(moved, visible & known[:, None], axis_angle(pose.rotation), known)
+
+
+def sample(
+    tracker: Tracker, observed: Observed | None, heard: Tensor, seed: int, steps: int, progress: Progress
+) -> np.ndarray:
+    """(T, 47) a performance: the mean of TAKES samples of the denoiser, each over the whole clip in overlapping windows."""
+    frames = len(heard)
+    seen, shown = (torch.from_numpy(a).to(tracker.device) for a in looked_at(observed, frames))
+    total = max(frames + -frames % FACTOR, FACTOR)
+    latents = Windows(total // FACTOR, WINDOW // FACTOR, OVERLAP // FACTOR)
+    last = torch.arange(total, device=tracker.device).clamp(max=frames - 1)
+    index = torch.stack([last[FACTOR * part.start : FACTOR * part.stop] for part in latents])
+    memory = torch.cat(
+        [tracker.denoiser.condition(seen[i], shown[i], heard[i]) for i in index.split(16)]
+    )
+    generator = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts from the same numbers
+    noise = torch.randn(TAKES, total // FACTOR, tracker.config.denoiser.latent_channels, generator=generator).to(memory)
+
+    def denoise(x: Tensor, t: int) -> Tensor:
+        parts = torch.cat([x[:, part] for part in latents])
+        times = torch.full((len(parts),), t, device=x.device)
+        guess = tracker.denoiser(parts, times, memory.repeat_interleave(TAKES, dim=0)).unflatten(0, (-1, TAKES))
+        return join(latents, lambda i, _: guess[i].transpose(0, 1), torch.zeros_like(x).transpose(0, 1)).transpose(0, 1)
+
+    kept = spaced_timesteps(len(tracker.schedule), steps)
+    latent = ddim(denoise, noise, tracker.schedule, steps, kept=kept, step_done=lambda s, n: progress("sampling", s, n))
+    windows = Windows(total, WINDOW, OVERLAP, FACTOR)
+    decoded = torch.stack([tracker.decode(latent[:, part]).mean(dim=0) for part in latents]).float().cpu().numpy()
+    return join(windows, lambda i, _: decoded[i], np.zeros((total, len(CHANNELS)), np.float32))[:frames]
+
+
+def heads(observed: Observed | None, sampled: np.ndarray) -> np.ndarray:
+    """(T, 3) rad: the head as it is held where that is known, else as the denoiser moves it, without a jump between."""
+    if observed is None:
+        return sampled
+    known = observed.pose.known
+    return filled(axis_angle(observed.pose.rotation), known, sampled)
+
+
+def gaze_of(
+    observed: Observed | None, pixels: np.ndarray, visible: np.ndarray, head: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 2) rad pitch and yaw of both eyes, and (T, 2) bool which eye, left then right, is seen."""
+    made_up = life.gaze(FPS, len(pixels), head, rng)
+    if observed is None or pixels.shape[1] < POINTS + IRISES:
+        return made_up, np.zeros((len(pixels), 2), bool)
+    irises = observed.pose.in_mm(pixels[:, POINTS:])
+    looking, seen, eyes = iris_gaze(observed.pose, observed.flat, observed.visible, irises, visible[:, POINTS:])
+    return filled(looking, seen, made_up), eyes
+
+
+def settle(observed: Observed | None, expected: np.ndarray, looking: np.ndarray) -> np.ndarray:
+    """(T, 44) weights of FACE: the denoiser's, drawn to the visible points."""
+    expected = np.clip(expected, 0, 1).astype(np.float64)
+    if observed is None:
+        return expected
+    points, pose = face_points(), observed.pose
+    lids = np.stack([life.eye_channels(looking)[ARKIT_52[i]] for i in GAZE_ROWS], axis=1)
+    explained = points.rest + np.tensordot(lids, points.basis[GAZE_ROWS], 1)
+    weight = counted(eased(observed.visible))
+    return fit_weights(observed.flat - pose.flatten(explained), weight, pose, observed.rest, points, expected)
+
+
+def eased(visible: np.ndarray) -> np.ndarray:
+    """(T, P) 0..1: visible points, but less so within EASE frames of being hidden, so that nothing jumps."""
+    if visible.all():
+        return visible.astype(np.float64)
+    near = np.where(visible, float(EASE), 0.0)
+    for _ in range(EASE - 1):
+        near[1:] = np.minimum(near[1:], near[:-1] + 1)
+        near[:-1] = np.minimum(near[:-1], near[1:] + 1)
+    return near / EASE
+
+
+def assemble(
+    face: np.ndarray, head: np.ndarray, looking: np.ndarray, seen_eyes: np.ndarray, rng: np.random.Generator
+) -> FaceMotion:
+    """The finished motion; eyes that are not seen blink by themselves."""
+    frames = len(face)
+    weights = np.zeros((frames, len(ARKIT_52)), np.float32)
+    weights[:, FACE_ROWS] = face
+    blinks = life.blinks(FPS, frames, face[:, FACE.index("jawOpen")] < 0.03, rng)
+    for column, name in enumerate(LIDS):
+        own = weights[:, ARKIT_52.index(name)]
+        weights[:, ARKIT_52.index(name)] = np.where(seen_eyes[:, column], own, np.maximum(own * (own > 0.5), blinks))
+    lids = weights[:, [ARKIT_52.index(name) for name in LIDS]].max(axis=1)
+    for name, curve in life.eye_channels(looking).items():
+        weights[:, ARKIT_52.index(name)] = curve * (1 - lids)
+    rotations = np.zeros((frames, len(ROTATION_NAMES), 3), np.float32)
+    rotations[:, ROTATION_NAMES.index("head")] = head
+    rotations[:, ROTATION_NAMES.index("jaw"), 0] = JAW_ANGLE * weights[:, ARKIT_52.index("jawOpen")]
+    for eye in ("left_eye", "right_eye"):
+        rotations[:, ROTATION_NAMES.index(eye), :2] = looking
+    return FaceMotion(FPS, ARKIT_52, weights, ROTATION_NAMES, rotations)

@@ -1,0 +1,121 @@
+"""How well `--occlusion auto` finds what is in front of a face: painted boxes, masks and blobs over films of people.
+
+    .venv/bin/python scripts/measure_occlusion.py [FOLDER] [--json OUT]
+
+FOLDER: videos of one unhidden speaker each (default: ../shared/human_video). Everything is painted into the frames before
+the detector sees them; a point counts as hidden where its place in that detection lies in the paint. Precision and recall
+over all points of all frames; "clean" has nothing painted, its figure is the share of points wrongly called hidden.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from engine.detection import detect_landmarks, face_mesh  # noqa: E402
+from engine.occlufacediff.starter.automatic import unobstructed  # noqa: E402
+from engine.video import read_frames  # noqa: E402
+
+VIDEOS = {".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=ROOT.parent / "shared" / "human_video")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    counts = {name: np.zeros(4) for name in ("clean", *PAINT)}
+    with face_mesh() as detector, tempfile.TemporaryDirectory() as folder:
+        for clip in sorted(p for p in arguments.folder.iterdir() if p.suffix.lower() in VIDEOS):
+            images = [frame.image for frame in read_frames(clip)]
+            clean = detect_landmarks(clip, detector)
+            for name in counts:
+                masks = [paint_mask(name, clean.points[i], image.shape, i) for i, image in enumerate(images)]
+                path = Path(folder) / f"{clip.stem}_{name}.mkv"
+                rng = np.random.default_rng(0)
+                shown = zip(images, masks, clean.points)
+                write(path, [painted(name, image, mask, points, rng) for image, mask, points in shown])
+                found = detect_landmarks(path, detector)
+                visible = unobstructed(path, found, lambda time: None)[:, :468]
+                for points, seen, mask in zip(found.points, visible, masks):
+                    if np.isfinite(points).all():
+                        pixel = np.clip(points[:468].astype(int), 0, np.array(mask.shape[::-1]) - 1)
+                        truth = mask[pixel[:, 1], pixel[:, 0]]
+                        counts[name] += (truth & ~seen).sum(), (~truth & ~seen).sum(), (truth & seen).sum(), (~truth & seen).sum()
+    rows = [row(name, values) for name, values in counts.items()]
+    rows.append(row("pooled", sum(counts.values())))
+    for one in rows:
+        print(one["painted"].ljust(18), "  ".join(f"{name} {value:.3f}" for name, value in list(one.items())[1:]))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+def row(name: str, counts: np.ndarray) -> dict:
+    hit, false, missed, right = counts
+    return {
+        "painted": name,
+        "precision": hit / max(hit + false, 1),
+        "recall": hit / max(hit + missed, 1),
+        "wrongly hidden": false / max(false + right, 1),
+    }
+
+
+# Colour, RGB, or None for the skin's own; the shape's middle and half size in widths of the face, x to the right and y down
+# from the tip of the nose; round or square; how far it sways.
+PAINT: dict[str, tuple[tuple[int, int, int] | None, tuple[float, float], tuple[float, float], bool, float]] = {
+    "grey mouth": ((128, 128, 128), (0.0, 0.27), (0.27, 0.15), False, 0.0),
+    "white lower": ((235, 235, 235), (0.0, 0.35), (0.5, 0.3), False, 0.0),
+    "blue mask": ((90, 140, 190), (0.0, 0.3), (0.45, 0.28), True, 0.0),
+    "black microphone": ((25, 25, 25), (0.05, 0.42), (0.14, 0.22), True, 0.05),
+    "green left": ((60, 120, 60), (-0.35, 0.0), (0.3, 0.6), False, 0.0),
+    "swaying brown": ((110, 70, 40), (0.0, 0.1), (0.15, 0.3), True, 0.4),
+    "skin blob": (None, (0.0, 0.27), (0.3, 0.17), True, 0.0),
+}
+
+
+def paint_mask(name: str, points: np.ndarray, shape: tuple[int, ...], frame: int) -> np.ndarray:
+    """(H, W) bool: where to paint."""
+    if name == "clean":
+        return np.zeros(shape[:2], bool)
+    _, middle, half, is_round, sway = PAINT[name]
+    width = np.linalg.norm(points[454] - points[234])
+    at = points[4] + width * (np.array(middle) + [sway * np.sin(frame / 8), 0])
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    across = (np.stack([x, y], -1) - at) / (width * np.array(half))
+    return (across**2).sum(-1) < 1 if is_round else (np.abs(across) < 1).all(-1)
+
+
+def painted(name: str, image: np.ndarray, mask: np.ndarray, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if name == "clean":
+        return image
+    colour = PAINT[name][0]
+    if colour is None:
+        x, y = points[[50, 280, 205, 425]].astype(int).T
+        colour = tuple(image[y, x].mean(axis=0))
+    noise = rng.normal(0, 5, (*mask.shape, 1)) + 12 * np.sin(np.arange(mask.shape[1]) / 6)[None, :, None]
+    return np.where(mask[..., None], np.clip(np.array(colour) + noise, 0, 255), image).astype(np.uint8)
+
+
+def write(path: Path, images: list[np.ndarray]) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "18"})
+        stream.height, stream.width, stream.pix_fmt = images[0].shape[0], images[0].shape[1], "yuv420p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        container.mux(stream.encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
