@@ -25,19 +25,13 @@ from ..face.arkit import ARKIT_52
 from ..motion import ROTATION_NAMES, FaceMotion
 from ..tensor_file import read_tensors
 from .contacts import HEAD, apply_contacts
+from .mouth_shaping import lip_contacts, smooth_step, spread_openings
 from .networks import Networks
 from .resample import contacts_at, values_at
 
 DEFAULT_STEPS = 8
 DEFAULT_VARIATION = 0.3  # share of the sampled mouth in the mouth; the contacts are never sampled
 JAW_ANGLE = 0.3665  # rad (21 degrees) of jaw rotation at jawOpen 1, as the starter head's shape is made
-# Contact probabilities are sharpened: below the first value the lips stay apart, above the second they touch.
-CLOSE_RANGE = (0.20, 0.60)
-FV_RANGE = (0.15, 0.70)
-# Frames on both sides in which a contact's peak is looked for: beside a sure contact, a probability that would otherwise
-# be enough is only its shoulder (a frame of 40 ms counts as closed when any part of it is).
-PEAK_REACH = 2
-
 # While nobody speaks, anticipation must not leave the mouth ajar: how much of it goes, and from which certainty on.
 REST_STRENGTH = 0.65
 REST_RANGE = (0.6, 0.9)
@@ -171,8 +165,9 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     felt = np.ascontiguousarray(felt, dtype=np.float32)
     conditions = networks.conditions(log_mel(samples), len(felt))
     mouth, contact_logits = networks.mouth(conditions, felt)
-    contacts = sharpen(1 / (1 + np.exp(-contact_logits)))
-    return Heard(conditions, felt, mouth, contacts, networks.silence(conditions))
+    jaw = model.mouth.index("jawOpen")
+    mouth[:, jaw] = spread_openings(mouth[:, jaw])
+    return Heard(conditions, felt, mouth, lip_contacts(contact_logits, conditions), networks.silence(conditions))
 
 
 def starting_noise(model: Starter, own_seed: int, frames: int) -> np.ndarray:
@@ -263,24 +258,6 @@ def steady(values: np.ndarray, names: list[str], mouth: list[str]) -> None:
             kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
             padded = np.pad(values[:, column], reach, mode="edge")
             values[:, column] = np.convolve(padded, kernel / kernel.sum(), mode="valid")
-
-
-def sharpen(contacts: np.ndarray) -> np.ndarray:
-    """(T, 2) probabilities of close and fv to contact strengths: a smooth step over CLOSE_RANGE and FV_RANGE, which moves
-    up to the greatest probability near the frame where that is higher."""
-    padded = np.pad(contacts, ((PEAK_REACH, PEAK_REACH), (0, 0)), mode="edge")
-    peaks = np.lib.stride_tricks.sliding_window_view(padded, 2 * PEAK_REACH + 1, axis=0).max(axis=-1)
-    strengths = []
-    for probability, peak, (low, high) in zip(contacts.T, peaks.T, (CLOSE_RANGE, FV_RANGE), strict=True):
-        top = np.maximum(high, peak)
-        strengths.append(smooth_step(probability, top - (high - low), top))
-    return np.stack(strengths, axis=1)
-
-
-def smooth_step(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """0 up to `low`, 1 from `high` on, with a smooth start and end (3 t^2 - 2 t^3) between."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def performance_seed(seed: int, samples: np.ndarray) -> int:

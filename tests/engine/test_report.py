@@ -11,12 +11,14 @@ from engine.animate import with_geometry
 from engine.cli import main
 from engine.face.arkit import ARKIT_52
 from engine.motion import ROTATION_NAMES, FaceMotion
-from engine.starter.pipeline import sharpen
+from engine.starter.mouth_shaping import lip_contacts, sharpen, spread_openings
+from engine.starter.phones import PHONES
 from engine.sync import Phones, lip_gap
 from engine.sync_measures import articulation, closure_offsets, envelope_figures, jitter, mouth_width, stillness
 
 FPS = 50.0
-ROWS = [("sil", 0, 0.5), ("f", 0.5, 0.6), ("a", 0.6, 0.9), ("u", 0.9, 1.1), ("m", 1.1, 1.2), ("i", 1.2, 1.5), ("sil", 1.5, 2.1)]  # fmt: skip
+ROWS = [("sil", 0, 0.5), ("f", 0.5, 0.6), ("a", 0.6, 0.9), ("u", 0.9, 1.1), ("m", 1.1, 1.2), ("i", 1.2, 1.5),
+        ("sil", 1.5, 2.1)]  # fmt: skip
 SENTENCE = Phones([r[0] for r in ROWS], np.array([r[1] for r in ROWS], float), np.array([r[2] for r in ROWS], float))
 
 
@@ -95,6 +97,22 @@ def test_beside_a_sure_contact_a_shoulder_is_open():
     sure = np.array([0.0, 0.55, 1.0, 0.55, 0.0, 0.0, 0.0, 0.0, 0.62, 0.0])
     close = sharpen(np.stack([sure, sure], axis=1))[:, 0]
     assert close[2] == 1 and close[1] == 0 and close[8] == 1 and close[5] == 0
+
+
+def test_a_closure_needs_the_phone_head_too():
+    logits = np.full((9, 2), -9.0)
+    logits[[2, 6], 0] = 1.0  # 0.73
+    conditions = np.zeros((9, 2 * (4 + len(PHONES))), np.float32)
+    conditions[2, 4 + PHONES.index("b")] = 0.9  # in the first half of frame 2; nothing of the kind near frame 6
+    close = lip_contacts(logits, conditions)[:, 0]
+    assert close[2] == 1 and close[6] < 0.05
+
+
+def test_small_openings_become_smaller_and_wide_ones_stay():
+    jaw = np.array([-0.01, 0.0, 0.1, 0.2, 0.4, 0.7])
+    out = spread_openings(jaw)
+    assert out[0] == out[1] == 0 and (np.diff(out[1:]) > 0).all()
+    assert out[2] < 0.08 and out[4:].tolist() == [0.4, 0.7]
 
 
 def test_the_command_reports_on_a_sound_without_labels(tmp_path, capsys):
