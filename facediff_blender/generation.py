@@ -66,7 +66,8 @@ class Speech:
 
 @dataclass
 class Generation:
-    """options: the fields of `Generate` besides id, audio, out and the emotion. shares: the take is one with those of the
+    """model: "starter", or the folder of another as the user gave it, "//mead" beside the file. options: the fields of
+    `Generate` besides id, audio, out, model and the emotion. shares: the take is one with those of the
     other strips of this head in the batch; otherwise it is a take of its own."""
 
     speech: Speech
@@ -74,6 +75,7 @@ class Generation:
     scene: Reference
     feeling: Feeling
     options: dict[str, Any]
+    model: str = "starter"
     extend_range: bool = False
     vertices: VertexOptions = field(default_factory=VertexOptions)
     shares: bool = False
@@ -84,7 +86,8 @@ class Generation:
 
     def request(self, folder: Path) -> tuple[Path, dict[str, Any]]:
         """The sound and the options that the engine is given; files that they name go to the folder."""
-        return self.speech.path, {**self.options, **self.feeling.options(folder, self.grid().rate)}
+        options = {**self.options, "model": bpy.path.abspath(self.model)}
+        return self.speech.path, {**options, **self.feeling.options(folder, self.grid().rate)}
 
     def grid(self) -> Grid:
         """The frames of the head's scene that the strip's sound covers now."""
@@ -142,7 +145,7 @@ class Generation:
             rate=timing.rate,
             sound=self.speech.digest,
             feeling=self.feeling.to_facts(),
-            model=self.options["model"],
+            model=self.model,
             seed=self.options["seed"],
             steps=meta.get("steps", self.options.get("steps")),
             mouth_variation=meta.get("mouth_variation", self.options.get("mouth_variation")),

@@ -50,8 +50,8 @@ class Passage:
     part: Part | None = None
 
     def options(self) -> dict[str, Any]:
-        """The fields of `Generate` that make it again."""
-        found = {"seed": self.seed, "model": self.model, "device": self.device}
+        """The fields of `Generate` that make it again, besides the model."""
+        found = {"seed": self.seed, "device": self.device}
         extra = {"steps": self.steps, "mouth_variation": self.mouth_variation}
         return found | {name: value for name, value in extra.items() if value is not None}
 

@@ -46,6 +46,7 @@ class Regeneration(Generation):
         audio = parts.with_silence(self.speech.path, grid.silence, folder)
         options = {
             **self.options,
+            "model": bpy.path.abspath(self.model),
             **self.feeling.options(folder, grid.rate),
             "base": str(base),
             # Half a frame before and after, for seconds that are not exact must not lose or win a frame.

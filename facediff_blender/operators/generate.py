@@ -114,7 +114,8 @@ def generation_of(
         head=Reference.to("objects", head),
         scene=Reference.to("scenes", scene),
         feeling=feeling_of(settings, head, strip, scene, speech.timing_in(scene), speech.seconds),
-        options={"seed": seed, "model": settings.model_folder(), "device": preferences.get(context).device},
+        options={"seed": seed, "device": preferences.get(context).device},
+        model=settings.model or "starter",
         extend_range=settings.extend_range,
         vertices=takes.VertexOptions(settings.vertex_result, settings.tolerance / 1000),
     )

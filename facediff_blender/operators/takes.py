@@ -162,6 +162,7 @@ def repetition(
         head=Reference.to("objects", head),
         scene=Reference.to("scenes", generate.scene_of(context, head)),
         feeling=passage.felt,
+        model=passage.model,
         options=passage.options(),
         vertices=takes.VertexOptions(**passage.vertices),
         shares=shares,

@@ -54,11 +54,16 @@ def length_text(action: bpy.types.Action) -> str:
     return f"{seconds:.1f} s" if seconds is not None else f"{action.frame_end - action.frame_start + 1:.0f} frames"
 
 
+def model_name(model: str) -> str:
+    """The last part of a model's folder."""
+    return model.replace("\\", "/").rstrip("/").rpartition("/")[2] or model
+
+
 def lines_on(action: bpy.types.Action) -> list[str]:
     """What the panel says of a take below the list."""
     facts = take_list.facts_of(action)
     first, last = action.frame_range
-    lines = [f"Frames {first:.0f} to {last:.0f}, {length_text(action)}", f"Model: {facts.get('model', 'starter')}"]
+    lines = [f"Frames {first:.0f} to {last:.0f}, {length_text(action)}", f"Model: {model_name(facts.get('model', 'starter'))}"]
     if facts.get("strip"):
         lines.append(f"Strip: {facts['strip']}")
     lines.append(f"Emotion: {facts.get('emotion', 'neutral')}, seed {facts.get('seed', 0)}")

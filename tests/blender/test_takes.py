@@ -83,9 +83,8 @@ def test_every_fact_is_on_the_action_and_survives_the_file(log, tmp_path):
     assert (facts["emotion"], facts["seed"], facts["model"], facts["strip"]) == ("happy", 3, "starter", "Speech")
     assert facts["intensity"] == 0.5 and facts["seconds"] == pytest.approx(2.0) and facts["created"][:2] == "20"
     assert (passage.first, passage.last, passage.start, passage.rate) == (11, 58, 11.0, 24.0)
-    assert passage.options() == {
-        "seed": 3, "model": "starter", "device": "cpu", "steps": 8, "mouth_variation": 0.3
-    }  # fmt: skip
+    assert passage.options() == {"seed": 3, "device": "cpu", "steps": 8, "mouth_variation": 0.3}
+    assert passage.model == "starter" and panel.model_name("//models/mead/") == "mead"
     assert passage.felt.emotion == {"happy": 1.0} and passage.felt.intensity == 0.5 and len(passage.sound) == 64
     assert names() == [name] and stage.keys_of(take) == before and written.edited_frames(take) == {}
     assert any("Emotion: happy, seed 3" in line for line in panel.lines_on(take))
@@ -102,6 +101,21 @@ def test_repeat_gives_identical_curves_whatever_was_chosen_since(log):
     assert second != first and stage.keys_of(second) == stage.keys_of(first)
     asked = stage.request(log, 1)
     assert asked["steps"] == 8 and asked["mouth_variation"] == 0.3 and asked["device"] == "cpu"
+
+
+def test_a_model_beside_the_file_is_found_again_where_the_file_goes(log, tmp_path):
+    for place in ("one", "two"):
+        (tmp_path / place / "mead").mkdir(parents=True)
+        (tmp_path / place / "mead" / "config.json").write_text("{}")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "one" / "a.blend"))
+    bpy.context.scene.facediff.model = "//mead"
+    stage.generate()
+    assert stage.request(log, 0)["model"] == str(tmp_path / "one" / "mead")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "two" / "a.blend"), relative_remap=False)
+    bpy.context.scene.facediff.model = ""
+    bpy.ops.facediff.repeat_take()
+    stage.run()
+    assert stage.request(log, 1)["model"] == str(tmp_path / "two" / "mead")
 
 
 def test_a_strip_that_sounds_different_cannot_be_repeated(log):
