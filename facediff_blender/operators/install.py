@@ -67,6 +67,19 @@ class FACEDIFF_OT_plan_engine(_Greyed, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class FACEDIFF_OT_close_plan(_Greyed, bpy.types.Operator):
+    """Install nothing"""
+
+    bl_idname = "facediff.close_plan"
+    bl_label = "Close"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Back to the first button."""
+        installation.current.planning = False
+        installation.current.say("")
+        return {"FINISHED"}
+
+
 class FACEDIFF_OT_install_engine(_Greyed, bpy.types.Operator):
     """Download the full engine and install it into the folder shown. Can be cancelled, and goes on where it stopped"""
 
@@ -214,6 +227,7 @@ class FACEDIFF_OT_cancel_installation(bpy.types.Operator):
 register, unregister = bpy.utils.register_classes_factory(
     (
         FACEDIFF_OT_plan_engine,
+        FACEDIFF_OT_close_plan,
         FACEDIFF_OT_install_engine,
         FACEDIFF_OT_install_from_folder,
         FACEDIFF_OT_download_engine,

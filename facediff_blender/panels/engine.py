@@ -54,13 +54,19 @@ def plan_sentences(lock: locks.Lock, folder: str, free: int) -> list[str]:
         f"From {', '.join(hosts)}.",
         f"Takes {about}{lock.installed_bytes / 1e9:.1f} GB in {folder} ({free / 1e9:.0f} GB are free), and as much as the "
         "download on top while it installs.",
-        "Nothing else on the computer is changed. Every file is pinned by its checksum; their licences are listed in "
-        "LICENSES.md.",
+        f"Nothing else on the computer is changed. {_pinning(lock)} Their licences are listed in LICENSES.md.",
     ]
     if lock.accelerator in ("cuda", "xpu"):
         maker = {"cuda": "NVIDIA", "xpu": "Intel"}[lock.accelerator]
         lines.append(f"Among the packages are {maker}'s libraries, which are free to use under {maker}'s own licence.")
     return lines
+
+
+def _pinning(lock: locks.Lock) -> str:
+    """How sure it is that the files are those that are meant."""
+    stated = sorted({file.index for file in lock.packages if not file.sha256})
+    but = f", but for PyTorch's own, whose checksum is the one that {stated[0]} states" if stated else ""
+    return f"Every file is pinned by its checksum{but}."
 
 
 def draw_installation(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -84,10 +90,12 @@ def draw_installation(layout: bpy.types.UILayout, context: bpy.types.Context) ->
     if state.task is not None:
         _draw_task(box)
     elif state.planning:
+        box.prop(prefs, "engine_folder", placeholder=str(folder))
         _draw_plan(box, context, str(folder))
     else:
-        box.prop(prefs, "engine_folder", placeholder=str(folder))
         row = box.row()
+        if record is None:
+            box.prop(prefs, "engine_folder", placeholder=str(folder))
         if record is None or outdated:
             row.operator("facediff.plan_engine", text="Update ..." if outdated else "Install Full Engine ...", icon="IMPORT")
         if why := install.why_not_installed(context):
@@ -122,6 +130,7 @@ def _draw_plan(box: bpy.types.UILayout, context: bpy.types.Context, folder: str)
     row.operator("facediff.install_engine", icon="IMPORT")
     row.operator("facediff.install_from_folder", icon="FILE_FOLDER")
     row.operator("facediff.download_engine", icon="EXPORT")
+    row.operator("facediff.close_plan", text="", icon="X")
     if why := install.why_not_online_install(context):
         sentence(box, f"{why}.", "INFO", width=WIDTH)
 

@@ -104,6 +104,7 @@ def test_it_says_size_place_and_source_before_it_starts_and_asks_for_the_network
     preferences.get(bpy.context).build = "mps"
     assert "no build for 'mps'" in install.why_not_online_install(bpy.context)
     preferences.get(bpy.context).build = "auto"
+    assert bpy.ops.facediff.close_plan() == {"FINISHED"} and "facediff.install_engine" not in drawn()
 
 
 def test_vendors_own_licences_and_the_users_index_are_named(monkeypatch):
@@ -111,6 +112,9 @@ def test_vendors_own_licences_and_the_users_index_are_named(monkeypatch):
     monkeypatch.delenv("PIP_INDEX_URL", raising=False)
     said = " ".join(panel.plan_sentences(lock, "/folder", int(50e9)))
     assert "NVIDIA's own licence" in said and "files.pythonhosted.org" in said and "50 GB are free" in said
+    assert "pinned by its checksum." in said
+    rocm = " ".join(panel.plan_sentences(locks.read("linux-x86_64", "rocm"), "/folder", int(50e9)))
+    assert "about 4900 MB" in rocm and "that https://download.pytorch.org/whl/rocm7.2 states" in rocm
     monkeypatch.setenv("PIP_INDEX_URL", "https://ada:secret@packages.example/simple")
     said = " ".join(panel.plan_sentences(lock, "/folder", int(50e9)))
     assert "packages.example" in said and "secret" not in said
