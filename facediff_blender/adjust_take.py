@@ -138,6 +138,7 @@ def _begin(action: bpy.types.Action) -> None:
 def _end(action: bpy.types.Action) -> None:
     original = action[ORIGINAL]
     del action[ORIGINAL], action[STATE]
+    action.facediff_adjust.centre()
     if original.users == 0:
         bpy.data.actions.remove(original)
 

@@ -118,10 +118,9 @@ class _Finisher:
         return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Finish the adjustment and centre the sliders."""
+        """Finish the adjustment; the sliders go back to their middle."""
         action = bake.current_take(context.scene.facediff.chosen_head(context))
         self.finish(action, adjust_take.rate_of(action, context.scene))
-        action.facediff_adjust.centre()
         return {"FINISHED"}
 
 

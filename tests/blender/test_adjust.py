@@ -191,6 +191,13 @@ def test_apply_makes_it_the_takes_own(head):
     sliders(head).upper = 1.5
     bpy.ops.facediff.reset_adjustment()
     assert real_take.bits(head) == adjusted
+    sliders(head).mouth = 0.5
+    half = real_take.bits(head)
+    adjust_take.apply(action, FPS)  # as whoever makes a part anew does
+    assert sliders(head).mouth == 1.0
+    sliders(head).upper = 1.2
+    bpy.ops.facediff.reset_adjustment()
+    assert real_take.bits(head) == half
 
 
 def test_keys_that_the_animator_edits_meanwhile_stay(head):
