@@ -25,7 +25,7 @@ def test_parameters_come_back_to_what_rounding_leaves():
     for vertices in (60, 2 * MAX_VERTICES):
         model, expression, jaw = model_and_motion(vertices)
         posed = np.round(pose_flame(model, expression, {"jaw": jaw}), 4)
-        found, opened, residual = fit_flame(model, posed)
+        _found, opened, residual = fit_flame(model, posed)
         assert np.abs(opened - jaw).max() < 2e-3
         again = pose_flame(model, found, {"jaw": opened})
         assert np.abs(again - posed).max() < 2e-4 and residual.max() < 1e-4
@@ -55,7 +55,7 @@ def test_a_jaw_opened_beyond_its_box_ends_at_the_box_and_the_expression_makes_th
     model, expression, _ = model_and_motion(60)
     jaw = np.repeat([[1.2, 0.0, 0.5]], len(expression), axis=0)
     posed = pose_flame(model, expression, {"jaw": jaw})
-    found, opened, residual = fit_flame(model, posed)
+    _found, opened, residual = fit_flame(model, posed)
     assert np.allclose(opened[:, 0], JAW_HIGHEST[0], atol=1e-6)
     plain = pose_flame(model, expression, {"jaw": opened}) - posed
     assert (residual < np.sqrt(np.square(plain).sum(-1).mean(-1))).all()
