@@ -21,7 +21,7 @@ from .devices import FULL_ENGINE, NUMPY, starter_device
 from .emotion_curve import EMOTIONS, checked, facts, weights_at
 from .errors import Cancelled, InputError
 from .motion import FaceMotion
-from .parts import find_part
+from .parts import find_part, frame_range
 
 if TYPE_CHECKING:
     from .lgldm.model import LgldmModel
@@ -147,11 +147,17 @@ def _animate_lgldm(
         raise InputError(f"The model '{model.name}' speaks vertices of its own mesh; it has no 68 landmarks.")
     if options.mouth_variation is not None:
         raise InputError(f"The model '{model.name}' samples the whole face; mouth variation is the starter model's.")
-    if options.base is not None:
-        raise InputError(f"The model '{model.name}' cannot make a part of a motion anew.")
-    if options.emotion_curve is not None:
-        raise InputError(f"The model '{model.name}' takes one emotion for the whole clip, not emotion over time.")
-    return generate(model, samples, emotion, options.seed, report, steps=options.steps, fps=options.fps)
+    if options.base is None:
+        return generate(
+            model, samples, emotion, options.seed, report, steps=options.steps, fps=options.fps, curve=options.emotion_curve
+        )
+    from .lgldm.editing import regenerate
+
+    if options.channels is not None:
+        raise InputError(f"The model '{model.name}' moves all vertices together; a part of its motion has no channels.")
+    part = slice(*frame_range(options.base, options.start, options.end))
+    curve = options.emotion_curve
+    return regenerate(model, samples, emotion, options.base, part, options.seed, report, steps=options.steps, curve=curve)
 
 
 def check_options(options: AnimateOptions) -> dict[str, float]:

@@ -50,14 +50,10 @@ def load_base(path: str | os.PathLike[str]) -> FaceMotion:
         raise InputError(f"The motion to change cannot be read: {reason.rstrip('.')}.") from error
 
 
-def find_part(
-    base: FaceMotion, start: float | None, end: float | None, names: Sequence[str] | None, makes: Sequence[str]
-) -> Part:
-    """The part that was asked for, see `messages.Generate`. makes: names that the model can make anew.
+def frame_range(base: FaceMotion, start: float | None, end: float | None) -> tuple[int, int]:
+    """First frame and frame after the last of the seconds `start` <= t < `end`; None is either end of the motion.
 
-    names may hold the REGIONS' names too. With None everything that the model makes is made anew and other channels stay.
-    Raises InputError for an empty range, for a name that the base has not or the model does not make, and for pins that
-    are not lists of frames of the base.
+    Raises InputError when there is none.
     """
     for value in (start, end):
         if value is not None and not math.isfinite(value):
@@ -67,6 +63,19 @@ def find_part(
     after = base.frames if end is None else min(base.frames, math.ceil(end * base.fps - 1e-6))
     if first >= after:
         raise InputError(f"There is no frame to make anew between second {start} and second {end}.")
+    return first, after
+
+
+def find_part(
+    base: FaceMotion, start: float | None, end: float | None, names: Sequence[str] | None, makes: Sequence[str]
+) -> Part:
+    """The part that was asked for, see `messages.Generate`. makes: names that the model can make anew.
+
+    names may hold the REGIONS' names too. With None everything that the model makes is made anew and other channels stay.
+    Raises InputError for an empty range, for a name that the base has not or the model does not make, and for pins that
+    are not lists of frames of the base.
+    """
+    first, after = frame_range(base, start, end)
     has = (*base.channels, *base.rotation_names)
     if names is None:
         wanted = [n for n in has if n in makes]

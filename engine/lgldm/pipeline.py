@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..audio import SAMPLE_RATE
 from ..diffusion.samplers import ddim, ddpm, dpm_solver_pp_2m
+from ..emotion_curve import weights_at
 from ..errors import InputError
 from ..face.flame_fit import fit_flame
 from ..motion import BLOCKS_FROM, Blocks, FaceMotion
@@ -53,8 +54,10 @@ def generate(
     steps: int | None = None,
     fps: float | None = None,
     identity: int = 0,
+    curve: FaceMotion | None = None,
 ) -> FaceMotion:
     """samples: (S,) float32 at 16 kHz. emotion: weights 0..1 by name; none is the all-zero vector, as in the reference.
+    curve: emotions over time instead, see `emotion_over_time`.
 
     sampler: None takes DDPM when steps is the schedule's length and DDIM (50 steps) otherwise. fps: None is the model's own
     rate. Returns ceil(seconds * fps) frames of vertices: metres, or displacements where the model has no neutral face; and
@@ -63,20 +66,17 @@ def generate(
     """
     facts = model.config.facts
     sampler, steps = choose_sampler(sampler, steps, len(model.schedule))
-    if len(samples) < MIN_SAMPLES:
-        raise InputError(f"The sound is shorter than {1000 * MIN_SAMPLES // SAMPLE_RATE} ms, which is too short to animate.")
-    if not 0 <= identity < model.config.denoiser.identities:
-        raise InputError(f"The model '{model.name}' has speakers 0 to {model.config.denoiser.identities - 1}, not {identity}.")
-    felt = emotion_vector(model, emotion)
-    style = torch.nn.functional.one_hot(torch.tensor([identity]), model.config.denoiser.identities).float().to(model.device)
+    style = checked_style(model, samples, identity)
     seconds = len(samples) / SAMPLE_RATE
     frames = int(np.ceil(seconds * facts.fps)) + 1
+    felt = emotion_vector(model, emotion) if curve is None else emotion_over_time(model, curve, frames)
     laps: dict[str, float] = {}
 
     progress("features", 0, 1)
     started = time.perf_counter()
     audio = embed(model, samples, frames)
     frames = audio.shape[1]
+    felt = felt if felt is None or felt.dim() == 2 else felt[:, :frames]
     laps["features"] = time.perf_counter() - started
 
     started = time.perf_counter()
@@ -119,6 +119,16 @@ def generate(
     )
 
 
+def checked_style(model: LgldmModel, samples: np.ndarray, identity: int) -> Tensor:
+    """(1, I) the speaker as the denoiser wants it. Raises InputError for an unknown one and for a sound that is too short."""
+    speakers = model.config.denoiser.identities
+    if len(samples) < MIN_SAMPLES:
+        raise InputError(f"The sound is shorter than {1000 * MIN_SAMPLES // SAMPLE_RATE} ms, which is too short to animate.")
+    if not 0 <= identity < speakers:
+        raise InputError(f"The model '{model.name}' has speakers 0 to {speakers - 1}, not {identity}.")
+    return torch.nn.functional.one_hot(torch.tensor([identity]), speakers).float().to(model.device)
+
+
 def choose_sampler(sampler: Sampler | None, steps: int | None, timesteps: int) -> tuple[Sampler, int]:
     """The sampler and number of steps behind what was asked for. Raises InputError."""
     if sampler is None:
@@ -145,6 +155,19 @@ def emotion_vector(model: LgldmModel, emotion: Mapping[str, float]) -> Tensor | 
     return torch.tensor([[emotion.get(n, 0.0) for n in known]], device=model.device)
 
 
+def emotion_over_time(model: LgldmModel, curve: FaceMotion, frames: int) -> Tensor:
+    """(1, T, E) weights per model frame of a curve whose channels are emotions. Raises InputError as `emotion_vector`.
+
+    The denoiser adds a linear embedding of the emotion to every frame, so it can take one per frame, although it was trained
+    with one per clip; each frame's codes come from the codebook slice of the emotion that is strongest in it.
+    """
+    felt = {n: 1.0 for n in curve.channels if n != "neutral" and curve.channel(n).any()}
+    if emotion_vector(model, felt) is None:
+        raise InputError(f"The model '{model.name}' knows no emotions, so they cannot change over time.")
+    weights = weights_at(curve, model.config.facts.emotions, model.config.facts.fps, frames)
+    return torch.from_numpy(weights)[None].to(model.device)
+
+
 def embed(model: LgldmModel, samples: np.ndarray, frames: int) -> Tensor:
     """(S,) samples to the denoiser's audio (1, T, width), T = frames or what the sound gives."""
     heard = torch.from_numpy(np.concatenate([normalise(samples), np.zeros(SILENCE, np.float32)]))
@@ -169,13 +192,20 @@ def joined_denoiser(
                 torch.cat([x[:, s] for s in group]),
                 torch.full((many,), t, device=x.device),
                 torch.cat([audio[:, s] for s in group]),
-                None if emotion is None else emotion.expand(many, -1),
+                emotion_of(emotion, group),
                 identity.expand(many, -1),
             )
             parts += answer.unbind(0)
         return join(windows, lambda i, _: parts[i], torch.zeros_like(x[0]))[None]
 
     return predict
+
+
+def emotion_of(emotion: Tensor | None, group: list[slice]) -> Tensor | None:
+    """The emotion (1, E) or (1, T, E) of each of the windows: (B, E) or (B, window, E)."""
+    if emotion is None or emotion.dim() == 2:
+        return None if emotion is None else emotion.expand(len(group), -1)
+    return torch.cat([emotion[:, s] for s in group])
 
 
 def sample(
@@ -203,7 +233,7 @@ def decode(
 
     Linear between the model's frames; the last one is held. From BLOCKS_FROM bytes on they are Blocks.
     """
-    features = model.vqvae.decoder_features(model.vqvae.quantiser(latent, emotion).latent, WINDOW)[0]
+    features = model.vqvae.decoder_features(quantised(model, latent, emotion), WINDOW)[0]
     times = np.minimum(np.arange(frames) * (model.config.facts.fps / fps), len(features) - 1)
 
     @torch.inference_mode()
@@ -219,6 +249,19 @@ def decode(
 
     made = Blocks((frames, model.config.vqvae.motion_dim // 3, 3), read)
     return made if made.nbytes >= BLOCKS_FROM else read(0, frames)
+
+
+def quantised(model: LgldmModel, latent: Tensor, emotion: Tensor | None) -> Tensor:
+    """(1, T, q * d) to codes; emotion (1, E), or (1, T, E), where every frame takes the slice of its strongest emotion."""
+    if emotion is None or emotion.dim() == 2:
+        return model.vqvae.quantiser(latent, emotion).latent
+    out = latent.clone()
+    strongest = emotion[0].argmax(dim=-1)
+    for number in strongest.unique():
+        frames = strongest == number
+        alone = torch.nn.functional.one_hot(number[None], emotion.shape[-1])
+        out[:, frames] = model.vqvae.quantiser(latent[:, frames], alone).latent
+    return out
 
 
 def between(vertices: np.ndarray, index: np.ndarray) -> np.ndarray:
