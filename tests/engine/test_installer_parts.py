@@ -314,3 +314,9 @@ def test_a_worker_that_cannot_start_or_dies_says_so(tmp_path):
     task.start(ROOT, [])
     wait(task)
     assert task.state == "done" and json.dumps(task.result["choices"])
+
+
+def test_the_worker_needs_nothing_but_the_standard_library():
+    code = "import sys, facediff_blender.installer.worker; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and not {"bpy", "numpy", "torch", "engine"} & set(done.stdout.split()), done.stderr
