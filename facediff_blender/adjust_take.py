@@ -105,7 +105,6 @@ def apply(action: bpy.types.Action, rate: float) -> None:
 def remember(action: bpy.types.Action, edited: dict[written.Curve, np.ndarray]) -> None:
     """Let all keys but the edited ones count as written by FaceDiff, where it wrote the action."""
     if written.PROPERTY in action:
-        del action[written.PROPERTY]  # Blender cuts bytes that it puts in place of others at the first zero
         written.store(action, edited)
 
 
