@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import bake, take_list
+from . import bake, compat, take_list
 from .assign import why_not_writable
 from .properties import EMOTIONS
 
@@ -25,6 +25,17 @@ def _switch(group: bpy.types.PropertyGroup, index: int) -> None:
         take_list.switch(head, action)
 
 
+def _own_action(group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    """Give the head an action for its emotions: Blender would put their keys in the current take's."""
+    head = group.id_data
+    if group.animate_emotion and head.is_editable:
+        data = head.animation_data_create()
+        if data.action is None and not data.use_tweak_mode:
+            action = bpy.data.actions.new(f"{head.name} Emotion")
+            slot, _ = compat.new_curves(action, head)
+            data.action, data.action_slot = action, slot
+
+
 def _is_other_take(group: bpy.types.PropertyGroup, action: bpy.types.Action) -> bool:
     return action in take_list.of_head(group.id_data) and action != bake.current_take(group.id_data)
 
@@ -35,6 +46,7 @@ class FaceDiffHead(bpy.types.PropertyGroup):
     animate_emotion: bpy.props.BoolProperty(
         name="Emotion over Time",
         description="The emotion comes from these properties, which can be keyed and driven, instead of from the one chosen",
+        update=_own_action,
     )
     angry: _weight("angry")
     contempt: _weight("contempt")

@@ -119,14 +119,30 @@ def delete(head: bpy.types.Object, action: bpy.types.Action) -> None:
         switch(head, rest[max(0, place - 1)])
     elif current:
         release(head, action)
+    _rescue(head, action)
     bpy.data.actions.remove(action)
     vertex_takes.remove_unused_keys(head)
+
+
+def _rescue(head: bpy.types.Object, action: bpy.types.Action) -> None:
+    """Keep what the take's action moves of the head itself, such as its emotions, as an action of its own."""
+    data = head.animation_data
+    if data is None or data.action != action or data.action_slot is None:
+        return
+    identifier = data.action_slot.identifier
+    kept = action.copy()
+    for name in list(kept.keys()):
+        del kept[name]
+    kept.name, kept.use_fake_user, kept.use_frame_range = f"{head.name} Emotion", False, False
+    for slot in [slot for slot in kept.slots if slot.identifier != identifier]:
+        kept.slots.remove(slot)
+    data.action, data.action_slot = kept, kept.slots[0]
 
 
 def why_not_deletable(head: bpy.types.Object, action: bpy.types.Action) -> str:
     """One sentence on why the take must stay, or ""."""
     own = owners_of(head)
-    other = next((user for user in users_of(action) if user not in own), None)
+    other = next((user for user in users_of(action) if user not in own and user != head), None)
     if other is not None:
         name = other.user.name if other.id_type == "KEY" else other.name
         return f"The take '{action.name}' moves '{name}' too: choose another take there first."

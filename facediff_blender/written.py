@@ -22,12 +22,13 @@ Curve = tuple[int, str, int]  # handle of the slot, data path, index
 
 
 def curves_of(action: bpy.types.Action) -> dict[Curve, bpy.types.FCurve]:
-    """Every F-curve of the action."""
+    """Every F-curve of the take; not the head's emotions, whose keys Blender puts in a take's action when it finds one."""
     return {
         (slot.handle, curve.data_path, curve.array_index): curve
         for slot in action.slots
         for bag in compat.bags_of(action, slot)
         for curve in bag.fcurves
+        if not curve.data_path.startswith("facediff.")
     }
 
 

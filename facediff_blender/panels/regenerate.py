@@ -26,11 +26,13 @@ class FACEDIFF_PT_regenerate(Panel, bpy.types.Panel):
         if part.range == "FIELDS":
             column.prop(part, "frame_start")
             column.prop(part, "frame_end")
-        column = layout.column(heading="Regions")
-        column.row(align=True).prop(part, "regions")
+        row = layout.row(align=True)
+        row.use_property_split = False
+        row.prop(part, "regions")
+        column = layout.column()
+        column.prop(part, "feeling")
         column.prop(part, "selected_curves")
-        layout.prop(part, "feeling")
-        layout.prop(part, "in_place")
+        column.prop(part, "in_place")
         layout.operator("facediff.regenerate", icon="MOD_NOISE")
         if (reason := regenerate.why_not(context)) and session.current.generation is None:
             sentence(layout, reason)

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
-from facediff_tree.facediff_blender import bake, compat, emotions, take_list
+from facediff_tree.facediff_blender import bake, compat, emotions, take_list, written
 from facediff_tree.facediff_blender.strips import Timing
 
 
@@ -124,6 +124,26 @@ def test_samples_lie_between_frames_where_the_sound_does(log):
     felt = emotions.of_head(stage.head(), bpy.context.scene, Timing(11.5, 24.0), 1.0)
     assert felt.curve[0, emotions.NAMES.index("happy")] == pytest.approx(0.5 / 48)
     assert len(felt.curve) == 25
+
+
+def test_emotion_keys_stay_out_of_the_take_and_outlive_it(log):
+    """Blender puts the keys of a head without an action in the action of its shape keys, when there is one."""
+    head = stage.head()
+    head.animation_data.action = None
+    head.facediff.animate_emotion = False
+    take = stage.generate()
+    head.facediff.keyframe_insert("sad", frame=20)
+    assert head.animation_data.action == take and len(take.slots) == 3, "not ticked: Blender's own choice"
+    assert written.edited_frames(take) == {} and bpy.ops.facediff.delete_take.poll()
+    bpy.ops.facediff.delete_take()
+    (name,) = compat.curves_of(head)
+    assert name == ("facediff.sad", 0) and head.animation_data.action.name.startswith(f"{head.name} Emotion")
+    assert take_list.of_head(head) == [] and len(head.animation_data.action.slots) == 1
+    head.animation_data.action = None
+    take = stage.generate()
+    head.facediff.animate_emotion = True
+    head.facediff.keyframe_insert("happy", frame=20)
+    assert head.animation_data.action != take and len(take.slots) == 2
 
 
 def test_a_strip_may_carry_its_own(log, tmp_path):
