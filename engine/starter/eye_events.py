@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..life import SHORTEST_INTERVAL
-
 BLINK_STARTS = 1e-3  # lid closure from which on a blink is under way
+CLOSEST_BLINKS = 0.5  # s from one's beginning to the next one's
 SHORTEST_BLINK = 0.12  # s; a single key that was moved is no blink
 LONGEST_BLINK = 0.8  # s; lids that stay down longer are a pose, no blink
 STILL = 0.004  # rad per frame: a gaze that moves less is fixed
@@ -39,17 +38,26 @@ def lids_of_part(
         inside = first + CLEAR <= start and end <= after - CLEAR
         wanted = end - start >= SHORTEST_BLINK * fps and any(start <= p < end for p in pinned)
         if not inside or wanted:
-            out[start:end] = base[start:end]
+            out[start:end] = _without_keys(base, pinned)[start:end] if inside else base[start:end]
             taken.append(start)
     for start, end in runs(fresh > BLINK_STARTS):
         length = end - start
         at = min(max(start, first + CLEAR), after - CLEAR - length)  # one that straddles the border moves inside
         if start >= after or end <= first or at < first + CLEAR:
             continue
-        if any(abs(at - t) < SHORTEST_INTERVAL * fps for t in taken):
+        if any(abs(at - t) < CLOSEST_BLINKS * fps for t in taken):
             continue
         out[at : at + length] = np.maximum(out[at : at + length], fresh[start:end, None])
         taken.append(at)
+    return out
+
+
+def _without_keys(base: np.ndarray, pinned: np.ndarray) -> np.ndarray:
+    """(T, 2) lids as they would be without the moved keys, for these are to bend what is around them."""
+    out, frames = base.copy(), np.arange(len(base))
+    rest = np.setdiff1d(frames, pinned)
+    for side in range(2 if len(rest) else 0):
+        out[:, side] = np.interp(frames, rest, base[rest, side])
     return out
 
 
