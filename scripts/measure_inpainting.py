@@ -128,7 +128,7 @@ def figures(new: FaceMotion, base: FaceMotion, part: Part) -> dict[str, float]:
     forced = over & unavoidable(curves, old, part, joins, limits)
     borders = [f for f in (part.first, part.after) if 0 < f < base.frames]
     speed = np.abs(np.diff(curves.astype(np.float64), axis=0, prepend=curves[:1], append=curves[-1:]))
-    beside = np.array([np.maximum(speed[f - 1], speed[f + 1]) for f in borders]).reshape(len(borders), -1)
+    beside = np.array([np.maximum(speed[f - 1], speed[f + 1]) for f in borders]).reshape(len(borders), curves.shape[1])
     steps = speed[borders]
     outside = np.ones(base.frames, bool)
     outside[part.frames] = False
