@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -177,13 +178,20 @@ def visible_points(
 
 
 def load_tracker(model: Path | str, device: str) -> Tracker | OccluModel:
-    """STARTER, or the model in a folder. Raises InputError where there is none that follows faces."""
+    """STARTER, or the model in a folder; kept in memory between calls. Raises InputError where none there follows faces."""
+    folder = ASSETS / "tracker" if str(model) == STARTER else Path(model)
+    config = folder / "config.json"
+    return _load(folder.resolve(), device, config.stat().st_mtime_ns if config.is_file() else 0)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path, device: str, written: int) -> Tracker | OccluModel:
+    """`written` makes a model that was converted or trained anew load anew."""
     import torch
 
     from .occlufacediff import model as published
     from .occlufacediff.starter import model as starter
 
-    folder = ASSETS / "tracker" if str(model) == STARTER else Path(model)
     readers: dict[str, Callable[[Path, torch.device], Tracker | OccluModel]]
     readers = {published.KIND: published.load_model, starter.KIND: starter.load_tracker}
     try:

@@ -13,7 +13,6 @@ import argparse
 import json
 import sys
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from painted_films import videos, write_silent  # noqa: E402
+
 from engine.detection import detect_landmarks, face_mesh  # noqa: E402
 from engine.occlufacediff.starter.automatic import unobstructed  # noqa: E402
 from engine.video import read_frames  # noqa: E402
-
-VIDEOS = {".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm"}
 
 
 def main() -> int:
@@ -35,7 +34,7 @@ def main() -> int:
     arguments = parser.parse_args()
     counts = {name: np.zeros(4) for name in ("clean", *PAINT)}
     with face_mesh() as detector, tempfile.TemporaryDirectory() as folder:
-        for clip in sorted(p for p in arguments.folder.iterdir() if p.suffix.lower() in VIDEOS):
+        for clip in videos(arguments.folder):
             images = [frame.image for frame in read_frames(clip)]
             clean = detect_landmarks(clip, detector)
             for name in counts:
@@ -43,7 +42,7 @@ def main() -> int:
                 path = Path(folder) / f"{clip.stem}_{name}.mkv"
                 rng = np.random.default_rng(0)
                 shown = zip(images, masks, clean.points)
-                write(path, [painted(name, image, mask, points, rng) for image, mask, points in shown])
+                write_silent(path, [painted(name, image, mask, points, rng) for image, mask, points in shown])
                 found = detect_landmarks(path, detector)
                 visible = unobstructed(path, found, lambda time: None)[:, :468]
                 for points, seen, mask in zip(found.points, visible, masks):
@@ -104,17 +103,6 @@ def painted(name: str, image: np.ndarray, mask: np.ndarray, points: np.ndarray, 
         colour = tuple(image[y, x].mean(axis=0))
     noise = rng.normal(0, 5, (*mask.shape, 1)) + 12 * np.sin(np.arange(mask.shape[1]) / 6)[None, :, None]
     return np.where(mask[..., None], np.clip(np.array(colour) + noise, 0, 255), image).astype(np.uint8)
-
-
-def write(path: Path, images: list[np.ndarray]) -> None:
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "18"})
-        stream.height, stream.width, stream.pix_fmt = images[0].shape[0], images[0].shape[1], "yuv420p"
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
-        container.mux(stream.encode())
 
 
 if __name__ == "__main__":

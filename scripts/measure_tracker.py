@@ -2,15 +2,15 @@
 
     .venv/bin/python scripts/measure_tracker.py [FOLDER] [--model starter] [--seeds 3] [--json OUT]
 
-FOLDER: videos of one unhidden speaker each, with sound (default: ../shared/human_video). Nothing of them is tuned on here.
+FOLDER: videos of one unhidden speaker each, with sound (default: ../shared/human_video).
 
 Nothing hidden: distance of the mouth's 20 points from the detected ones, after a similarity alignment of every frame (by
 all 68 points, or by the mouth's alone) and with each point's mean offset over the clip taken out, as a share of what a face
 that never moves scores. Late: the delay in frames at which that distance is least.
 Mouth hidden all the time: Pearson r of the inner lips' distance (62 to 66) with the unhidden detection's. "named": left out
-by name, `--occlusion mouth`. "painted": a grey box painted over the mouth in every frame before the detector sees it, 1.5
-times as wide and high as the lips ever get, and told to the tracker as a mask. Each with the clip's sound, the sound of
-the other clips, and the video's sound alone.
+by name, `--occlusion mouth`. "painted": a grey box painted over the mouth in the video itself, 1.5 times as
+wide and high as the lips ever get, and told to the tracker as a mask; "auto": the same film, `--occlusion auto`. Each with
+the clip's sound and with those of the other clips. "sound": nobody looks, `--occlusion audio_only`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from painted_films import videos, write_silent  # noqa: E402
+
 from engine.detection import Detections, detect_landmarks, face_mesh  # noqa: E402
 from engine.face.starter_head import load_starter_head, pose_landmarks68  # noqa: E402
 from engine.occlufacediff.landmarks import resampled  # noqa: E402
+from engine.occlufacediff.preview import write_png  # noqa: E402
 from engine.occlufacediff.starter.points import IBUG68, LIPS  # noqa: E402
 from engine.track import TrackOptions, track  # noqa: E402
+from engine.video import read_frames  # noqa: E402
 
-VIDEOS = {".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm"}
 MOUTH, EVERY = np.arange(48, 68), np.arange(68)
 UPPER_LIP, LOWER_LIP = 62, 66
 BOX = 1.5  # times the lips' bounds over the clip
@@ -47,7 +50,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="takes of a hidden mouth that are averaged over")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    clips = sorted(p for p in arguments.folder.iterdir() if p.suffix.lower() in VIDEOS)
+    clips = videos(arguments.folder)
     if not clips:
         sys.exit(f"There is no video in '{arguments.folder}'.")
     with face_mesh() as detector:
@@ -73,16 +76,16 @@ def measure(clip: Path, clips: list[Path], detector: Callable, model: str, seeds
     truth = pixels[:, IBUG68] * [1, -1]
     gap = np.linalg.norm(truth[:, UPPER_LIP] - truth[:, LOWER_LIP], axis=1)
 
-    def run(detect: Callable | None = detector, **options) -> np.ndarray:
-        return track(clip, TrackOptions(landmarks=True, **options), model, detector=detect).landmarks68
+    def run(film: Path = clip, audio: Path | None = None, **options) -> np.ndarray:
+        audio = clip if audio is None and film != clip else audio
+        return track(film, TrackOptions(landmarks=True, audio=audio, **options), model, detector=detector).landmarks68
 
-    def correlation(detect: Callable | None = detector, **options) -> float:
-        drawn = [lips_gap(run(detect, seed=seed, **options)) for seed in range(seeds)]
-        return float(np.mean([np.corrcoef(d, gap)[0, 1] for d in drawn]))
+    def correlation(**options) -> float:
+        drawn = [lips_gap(run(seed=seed, **options)) for seed in range(seeds)]
+        return float(np.mean([np.corrcoef(d[: len(gap)], gap[: len(d)])[0, 1] for d in drawn]))
 
     def with_other_sounds(**options) -> float:
-        others = [c for c in clips if c != clip] or [clip]
-        return float(np.mean([correlation(audio=other, **options) for other in others]))
+        return float(np.mean([correlation(audio=other, **options) for other in clips if other != clip] or [np.nan]))
 
     tracked = run()
     head = load_starter_head()
@@ -90,9 +93,13 @@ def measure(clip: Path, clips: list[Path], detector: Callable, model: str, seeds
     whole = {name: (distance(tracked, truth, by), distance(still, truth, by)) for name, by in (("68", EVERY), ("20", MOUTH))}
     low, high = box_of(found)
     with tempfile.TemporaryDirectory() as folder:
-        mask = Path(folder) / "mask.png"
-        write_mask(mask, low, high, found.size)
-        hidden = {"detect": painted(detector, low, high), "occlusion": str(mask)}
+        mask, film = Path(folder) / "mask.png", Path(folder) / "painted.mkv"
+        box = np.zeros((found.size[1], found.size[0]), bool)
+        box[low[1] : high[1], low[0] : high[0]] = True
+        write_png(mask, np.repeat(255 * box.astype(np.uint8)[..., None], 3, axis=2))
+        shown = (np.where(box[..., None], np.uint8(GREY), frame.image) for frame in read_frames(clip))
+        write_silent(film, shown, len(found.times) / found.seconds)
+        hidden = {"film": film, "occlusion": str(mask)}
         return {
             "clip": clip.stem,
             "error by 68": whole["68"][0] / whole["68"][1],
@@ -103,7 +110,7 @@ def measure(clip: Path, clips: list[Path], detector: Callable, model: str, seeds
             "other sound": with_other_sounds(occlusion="mouth"),
             "r painted": correlation(**hidden),
             "other sound ": with_other_sounds(**hidden),
-            "r auto": correlation(hidden["detect"], occlusion="auto"),
+            "r auto": correlation(film=film, occlusion="auto"),
             "r sound": correlation(occlusion="audio_only"),
             "other sound  ": with_other_sounds(occlusion="audio_only"),
             "errors": whole,
@@ -152,30 +159,6 @@ def box_of(found: Detections) -> tuple[np.ndarray, np.ndarray]:
     low, high = lips.min(axis=(0, 1)), lips.max(axis=(0, 1))
     middle, half = (low + high) / 2, (high - low) / 2 * BOX
     return np.maximum(np.floor(middle - half), 0).astype(int), np.ceil(middle + half).astype(int)
-
-
-def painted(detector: Callable, low: np.ndarray, high: np.ndarray) -> Callable:
-    """A detector that sees a grey box."""
-
-    def detect(image: np.ndarray) -> list[np.ndarray]:
-        image = image.copy()
-        image[low[1] : high[1], low[0] : high[0]] = GREY
-        return detector(image)
-
-    return detect
-
-
-def write_mask(path: Path, low: np.ndarray, high: np.ndarray, size: tuple[int, int]) -> None:
-    """A picture that is white where the box is."""
-    import av
-
-    mask = np.zeros((size[1], size[0], 3), np.uint8)
-    mask[low[1] : high[1], low[0] : high[0]] = 255
-    with av.open(str(path), "w", format="image2") as container:
-        stream = container.add_stream("png", rate=1)
-        stream.width, stream.height, stream.pix_fmt = *size, "rgb24"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(mask, format="rgb24")))
-        container.mux(stream.encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What was seen of a face, drawn over the frames of its video: visible points green, hidden ones red. NumPy and PyAV only."""
+"""What was seen of a face, drawn over the frames of its video: visible points green, hidden ones blue. NumPy and PyAV only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import InputError
 from ..video import read_frames, video_seconds
 
-VISIBLE, HIDDEN = np.array([60, 220, 90], np.uint8), np.array([230, 50, 50], np.uint8)
-WIDEST = 720  # pixels of a frame; larger videos are drawn smaller
+VISIBLE, HIDDEN = np.array([60, 220, 90], np.uint8), np.array([60, 80, 255], np.uint8)
+WIDEST = 720  # pixels of a frame; larger videos are drawn smaller, small ones up to LARGER times as large
+LARGER = 3
 SHEET = (2, 3)  # rows and columns of a picture
 KINDS = (".mp4", ".png")
 
@@ -43,13 +44,13 @@ def write_preview(path: Path, video: Path, points: np.ndarray, visible: np.ndarr
 
 
 def drawn(image: np.ndarray, points: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """The image (H, W, 3) uint8, made smaller where it is wide, with a dot on every point (P, 2)."""
-    step = -(-image.shape[1] // WIDEST)
-    picture = image[::step, ::step].copy()
+    """The image (H, W, 3) uint8, made smaller where it is wide and larger where it is not, with a dot on every point (P, 2)."""
+    step, times = -(-image.shape[1] // WIDEST), int(np.clip(WIDEST // image.shape[1], 1, LARGER))
+    picture = image[::step, ::step].repeat(times, axis=0).repeat(times, axis=1)
     known = np.isfinite(points).all(axis=1)
-    dot = max(1, picture.shape[1] // 360)
+    dot = max(1, picture.shape[1] // 240)
     for colour, which in ((HIDDEN, known & ~visible), (VISIBLE, known & visible)):
-        pixels = np.round(points[which] / step).astype(np.int64)
+        pixels = np.round(points[which] * times / step).astype(np.int64)
         for x in range(dot):
             for y in range(dot):
                 column, row = pixels[:, 0] + x, pixels[:, 1] + y

@@ -22,10 +22,11 @@ def film(tmp_path):
     return video(tmp_path / "film.mkv", TIMES)
 
 
-def test_points_are_green_where_visible_and_red_where_not():
+def test_points_are_green_where_visible_and_blue_where_not():
     image = np.zeros((48, 64, 3), np.uint8)
     picture = drawn(image, np.array([[10.2, 20.0], [40.0, 30.0], [np.nan, 1], [200, 5]]), np.array([True, False, True, True]))
-    assert (picture[20, 10] == VISIBLE).all() and (picture[30, 40] == HIDDEN).all()
+    assert picture.shape == (144, 192, 3)  # three times as large
+    assert (picture[60, 31] == VISIBLE).all() and (picture[90, 120] == HIDDEN).all()
     assert picture.any(axis=2).sum() == 2 and not image.any()
     assert drawn(np.zeros((900, 1600, 3), np.uint8), POINTS[0], SEEN[0]).shape == (300, 534, 3)
 
@@ -33,11 +34,12 @@ def test_points_are_green_where_visible_and_red_where_not():
 def test_a_picture_of_six_frames_and_a_film_of_all(film, tmp_path):
     write_preview(tmp_path / "sheet.png", film, POINTS, SEEN)
     pixels = read_rgba(tmp_path / "sheet.png")[0]
-    assert pixels.shape[:2] == (2 * 48, 3 * 64) and (pixels[20, 10, :3] == VISIBLE).all() and (pixels[78, 168, :3] == HIDDEN).all()
+    assert pixels.shape[:2] == (2 * 144, 3 * 192)
+    assert (pixels[60, 30, :3] == VISIBLE).all() and (pixels[144 + 90, 2 * 192 + 120, :3] == HIDDEN).all()
     write_preview(tmp_path / "film.mp4", film, POINTS, SEEN)
     with av.open(str(tmp_path / "film.mp4")) as container:
         frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
-    assert len(frames) == 4 and frames[0].shape == (48, 64, 3)
+    assert len(frames) == 4 and frames[0].shape == (144, 192, 3)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mkv", "film.mp4", "sheet.png"]
 
 

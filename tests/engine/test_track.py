@@ -132,3 +132,46 @@ def test_the_command_writes_a_whole_file_or_none(film, model, tmp_path):
     assert done.returncode == 0, done.stderr
     assert FaceMotion.load(out).frames == 50
     assert torch.isfinite(torch.from_numpy(FaceMotion.load(out).jaw_pose)).all()
+
+
+def test_the_starter_drives_its_own_head_without_a_model_being_named(film, tmp_path):
+    told, looked = [], []
+    options = TrackOptions(steps=2, device="cpu", landmarks=True, vertices=True)
+    motion = track(film, options, progress=lambda *step: told.append(step[0]), detector=actor(), looked=looked.append)
+    assert motion.frames == 50 and motion.weights.shape == (50, 52) and motion.meta["model"] == "tracker"
+    assert motion.landmarks68.shape == (50, 68, 3) and motion.vertices.shape[::2] == (50, 3)
+    assert 0 <= motion.weights.min() and motion.weights.max() <= 1
+    assert {"load", "detect", "features", "sampling", "decode"} <= set(told)
+    assert looked[0].points.shape == (60, 478, 2) and motion.meta["faces"] == 1
+    for kind in ("mouth", "audio_only"):
+        seen, moved = (track(film, TrackOptions(kind, steps=2, device="cpu"), detector=actor(by)) for by in (0.0, 2.0))
+        assert np.array_equal(seen.weights, moved.weights) and np.array_equal(seen.rotations, moved.rotations)
+
+
+def test_two_faces_a_face_that_leaves_and_a_single_frame(film, tmp_path):
+    def two(image: np.ndarray) -> list[np.ndarray]:
+        return [face(0, 0.1, 12, 22), face(0, 0.2, 32, 22)]
+
+    options = TrackOptions(steps=2, device="cpu")
+    assert track(film, options, detector=two).meta["faces"] == 2
+    counter = iter(range(10_000))
+    leaving = track(film, options, detector=lambda image: [face(0, 0.2, 32 + 2 * next(counter), 22)])
+    assert leaving.frames == 50 and leaving.meta["visible_share"] < 0.5
+    assert track(video(tmp_path / "one.mkv", [0.0]), options, detector=actor()).frames == 1
+
+
+def test_what_is_in_the_way_is_found_when_asked(film, monkeypatch):
+    import contextlib
+    from types import SimpleNamespace
+
+    from engine.occlufacediff.starter import automatic
+
+    worker = SimpleNamespace(hands=lambda image: [np.tile([32.0, 30.0], (21, 1)) + np.linspace(0, 12, 21)[:, None]])
+    monkeypatch.setattr(automatic, "mediapipe_worker", lambda: contextlib.nullcontext(worker))
+    motion = track(film, TrackOptions("auto", steps=2, device="cpu"), detector=actor())
+    assert motion.meta["occlusion"] == "auto" and 0.3 < motion.meta["visible_share"] < 1
+
+
+def test_flame_models_have_no_starter_head(film, model):
+    with pytest.raises(InputError, match="landmarks and vertices are the starter head's"):
+        run(film, model, landmarks=True)

@@ -19,7 +19,7 @@ DEPTH_PULL, FLAT_PULL = 0.1, 0.001  # how little of the person's depth, and of t
 CLOSED_SHARE, OPEN_SHARE = 0.25, 0.5  # of the frames: lips nearest each other, lids furthest apart
 LIPS_APART = 2.0  # mm: a mouth never closer than this was open all the time
 SPEECH_MOVES, LIDS_MOVE = 1.0, 0.5  # mm: more makes a point part of the mouth, of the eyes
-INNER_LIPS = (13, 14)
+INNER_LIPS = ((82, 81, 80, 13, 312, 311, 310), (87, 178, 88, 14, 317, 402, 318))  # above and below
 LIDS = ((159, 145), (386, 374))
 
 
@@ -115,12 +115,11 @@ def at_rest(pose: Pose, flat: np.ndarray, visible: np.ndarray, moved: np.ndarray
 def resting_frames(flat: np.ndarray, visible: np.ndarray, points: FacePoints) -> np.ndarray:
     """(T, 468) bool: where each visible point shows the face at rest."""
     rest = visible.copy()
-    lips = visible[:, INNER_LIPS].all(axis=1)
+    gap = lips_apart(flat, visible)
+    lips = np.isfinite(gap)
     if lips.any():
-        gap = np.linalg.norm(flat[:, INNER_LIPS[0]] - flat[:, INNER_LIPS[1]], axis=-1)
         closed = lips & (gap <= np.quantile(gap[lips], CLOSED_SHARE))
-        mouth = _moved_by(points, ("jawOpen", "mouthPucker"), SPEECH_MOVES)
-        rest[:, mouth] &= closed[:, None] | ~lips.any()
+        rest[:, _moved_by(points, ("jawOpen", "mouthPucker"), SPEECH_MOVES)] &= closed[:, None]
     for (upper, lower), name in zip(LIDS, ("eyeBlinkRight", "eyeBlinkLeft"), strict=True):
         lids = visible[:, [upper, lower]].all(axis=1)
         if lids.any():
@@ -131,11 +130,17 @@ def resting_frames(flat: np.ndarray, visible: np.ndarray, points: FacePoints) ->
 
 def open_throughout(flat: np.ndarray, visible: np.ndarray) -> float:
     """How much jawOpen is in every frame, 0..1: lips that never come together are no one's face at rest."""
-    lips = visible[:, INNER_LIPS].all(axis=1)
-    if not lips.any():
-        return 0.0
-    gap = np.linalg.norm(flat[lips, INNER_LIPS[0]] - flat[lips, INNER_LIPS[1]], axis=-1)
-    return float(np.clip((np.quantile(gap, CLOSED_SHARE / 2) - LIPS_APART) / 25.0, 0, 1))
+    gap = lips_apart(flat, visible)
+    gap = gap[np.isfinite(gap)]
+    return float(np.clip((np.quantile(gap, CLOSED_SHARE / 2) - LIPS_APART) / 25.0, 0, 1)) if len(gap) else 0.0
+
+
+def lips_apart(flat: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """(T,) mm between the inner lips, the mean over the pairs that are visible; not a number where none is."""
+    upper, lower = (list(row) for row in INNER_LIPS)
+    both = visible[:, upper] & visible[:, lower]
+    apart = np.linalg.norm(flat[:, upper] - flat[:, lower], axis=-1)
+    return np.where(both.any(axis=1), (apart * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1), np.nan)
 
 
 def _moved_by(points: FacePoints, names: tuple[str, ...], more: float) -> np.ndarray:
