@@ -83,7 +83,8 @@ def draw_installation(layout: bpy.types.UILayout, context: bpy.types.Context) ->
         outdated = not _is_current(record.accelerator, record.lock)
         what = f"PyTorch {record.torch}, Python {record.python}, {record.size / 1e9:.1f} GB in {folder}"
         sentence(box, f"Installed: {what}.", "CHECKMARK", width=WIDTH)
-        for device in record.devices:
+        client = session.current.client
+        for device in record.devices if client is None or client.hello is None else ():  # else they stand above already
             sentence(box, f"{device['label']}: {device['reason']}", "DOT" if device["usable"] else "X", width=WIDTH)
         if outdated:
             sentence(box, "It was made by another version of this add-on: press Update.", "ERROR", width=WIDTH)
