@@ -42,10 +42,10 @@ class Articulation:
     openings: tuple[list[float], list[float], list[float]] = field(default_factory=lambda: ([], [], []))
 
     def __add__(self, other: Articulation) -> Articulation:
-        openings = tuple(a + b for a, b in zip(self.openings, other.openings, strict=True))
+        low, middle, high = (a + b for a, b in zip(self.openings, other.openings, strict=True))
         return Articulation(
             self.labiodentals + other.labiodentals, self.tucked + other.tucked, self.offsets + other.offsets,
-            self.rounded + other.rounded, self.spread + other.spread, openings,
+            self.rounded + other.rounded, self.spread + other.spread, (low, middle, high),
         )  # fmt: skip
 
     def figures(self) -> dict[str, float]:

@@ -69,7 +69,8 @@ def made(clip: Path, model: str, **choices: object) -> FaceMotion:
 
 def quality(clips: list[Clip], model: str, **choices: object) -> dict[str, float]:
     """Pooled closures of the labelled clips, r and A recall of the story, blinks a minute of all."""
-    pool, out = sync_report.Pool(), {}
+    pool = sync_report.Pool()
+    out: dict[str, float] = {}
     blinks = minutes = 0.0
     for sound, phones, cues in clips:
         motion = made(sound, model, **choices)

@@ -58,7 +58,7 @@ def main() -> None:
     ]
     chosen = moments(lip_gap(motions[0]), options.frames)
     camera = set_up_scene(options.engine, options.size, 16)
-    place_camera(camera, 12.0, 760.0)
+    place_camera(camera, 12.0, 520.0)  # the face fills the picture
     mesh = add_head(head).data
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from ..audio import MEL_RANGE, SAMPLE_RATE
 
-MEL_ENDS = tuple(2595 * np.log10(1 + f / 700) for f in MEL_RANGE)
+LOWEST_MEL, HIGHEST_MEL = (2595 * float(np.log10(1 + f / 700)) for f in MEL_RANGE)
 MEL_PER_DB = np.log(10) / 10 / 4  # `log_mel` is a quarter of the natural logarithm of power
 
 
@@ -45,9 +45,9 @@ def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     bands = mel.shape[1]
     if rng.random() < 0.6:
         factor = np.exp(rng.uniform(-0.13, 0.13))
-        hertz = 700 * (10 ** (np.linspace(*MEL_ENDS, bands) / 2595) - 1)
+        hertz = 700 * (10 ** (np.linspace(LOWEST_MEL, HIGHEST_MEL, bands) / 2595) - 1)
         wanted = 2595 * np.log10(1 + hertz * factor / 700)
-        at = np.clip((wanted - MEL_ENDS[0]) / (MEL_ENDS[1] - MEL_ENDS[0]) * (bands - 1), 0, bands - 1)
+        at = np.clip((wanted - LOWEST_MEL) / (HIGHEST_MEL - LOWEST_MEL) * (bands - 1), 0, bands - 1)
         low = np.minimum(at.astype(int), bands - 2)
         part = (at - low).astype(np.float32)
         mel = mel[:, low] * (1 - part) + mel[:, low + 1] * part
