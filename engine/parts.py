@@ -17,8 +17,8 @@ from .motion import FaceMotion, MotionError
 # What a person calls a part of the face; a rotation belongs to the channels that move with it.
 REGIONS: dict[str, tuple[str, ...]] = {
     "mouth": (*(n for n in ARKIT_52 if n.startswith(("jaw", "mouth", "tongue", "cheekPuff"))), "jaw"),
-    "eyes": (*(n for n in ARKIT_52 if n.startswith("eye")), "left_eye", "right_eye"),
-    "brows": tuple(n for n in ARKIT_52 if n.startswith(("brow", "noseSneer", "cheekSquint"))),
+    "eyes": (*(n for n in ARKIT_52 if n.startswith(("eye", "cheekSquint"))), "left_eye", "right_eye"),
+    "brows": tuple(n for n in ARKIT_52 if n.startswith(("brow", "noseSneer"))),
     "head": ("head",),
 }
 
