@@ -25,7 +25,7 @@ def test_parameters_come_back_to_what_rounding_leaves():
     for vertices in (60, 2 * MAX_VERTICES):
         model, expression, jaw = model_and_motion(vertices)
         posed = np.round(pose_flame(model, expression, {"jaw": jaw}), 4)
-        _found, opened, residual = fit_flame(model, posed)
+        found, opened, residual = fit_flame(model, posed)
         assert np.abs(opened - jaw).max() < 2e-3
         again = pose_flame(model, found, {"jaw": opened})
         assert np.abs(again - posed).max() < 2e-4 and residual.max() < 1e-4
