@@ -35,6 +35,8 @@ JAW_ANGLE = 0.3665  # rad (21 degrees) of jaw rotation at jawOpen 1, as the star
 # While nobody speaks, anticipation must not leave the mouth ajar: how much of it goes, and from which certainty on.
 REST_STRENGTH = 0.65
 REST_RANGE = (0.6, 0.9)
+LIPS_APART = tuple(f"mouth{part}{side}" for part in ("UpperUp", "LowerDown") for side in ("Left", "Right"))
+SHUT_RANGE = (0.03, 0.15)  # of jawOpen: where the jaw is nearly shut, and where it is open
 # Gaussian smoothing, in model frames of 40 ms, against the trembling of few sampling steps.
 HEAD_SMOOTHING, FACE_SMOOTHING = 2.0, 1.2
 PARTING = ("jawOpen", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight")
@@ -196,6 +198,10 @@ def face_of(model: Starter, heard: Heard, latent: np.ndarray, variation: float) 
     steady(sampled, model.motion, model.mouth)
     rest = REST_STRENGTH * smooth_step(heard.silence, *REST_RANGE)
     sampled[:, [model.motion.index(name) for name in PARTING]] *= (1 - rest)[:, None]
+    # Disgust is the one feeling whose pose parts the lips; while the jaw is nearly shut they come together all the same.
+    shut = 1 - smooth_step(sampled[:, model.motion.index("jawOpen")], *SHUT_RANGE)
+    together = shut * heard.felt[:, model.emotions.index("disgusted")]
+    sampled[:, [model.motion.index(name) for name in LIPS_APART]] *= (1 - together)[:, None]
     return sampled
 
 
