@@ -142,7 +142,7 @@ def seeds(clips: list[Clip], model: str) -> dict[str, float]:
 
 
 def alike(clips: list[Clip], model: str) -> dict[str, float]:
-    """Two recordings with the same seed: the two halves of the story, and the worst pair of the short clips."""
+    """Two recordings with the same seed: the two halves of the story."""
     samples = load_audio(clips[-1][0])
     with tempfile.TemporaryDirectory() as folder:
         halves = []

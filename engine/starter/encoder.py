@@ -13,6 +13,9 @@ from torch.nn import functional as F
 
 from ..audio import MEL_BANDS
 
+# Frames of 20 ms computed at once, and their overlap: a frame sees 60 to both sides (and the stem one more).
+BLOCK, OVERLAP = 3000, 64
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -68,6 +71,18 @@ class SpeechEncoder(nn.Module):
         x = self.norm(x)
         return x, self.phone_head(x), self.control_head(x)
 
+    def in_blocks(self, mel: Tensor) -> Tensor:
+        """Features and phone posteriors (B, T50, width + phones), computed a minute at a time: long clips need no more
+        memory than short ones, and the overlap is wider than what a frame sees, so the blocks join exactly."""
+        total = (mel.shape[1] + 1) // 2
+        blocks = []
+        for first in range(0, total, BLOCK):
+            low, high = max(0, first - OVERLAP), min(total, first + BLOCK + OVERLAP)
+            x, phones, _ = self(mel[:, 2 * low : 2 * high])
+            kept = slice(first - low, first - low + BLOCK)
+            blocks.append(torch.cat([x[:, kept], phones[:, kept].softmax(-1)], dim=-1))
+        return torch.cat(blocks, dim=1)
+
     @property
     def feature_dim(self) -> int:
         """Numbers per 25 Hz frame that `conditions` gives."""
@@ -75,13 +90,11 @@ class SpeechEncoder(nn.Module):
 
     def conditions(self, mel: Tensor, frames: int) -> Tensor:
         """(B, T100, 80) to (B, frames, feature_dim) at 25 Hz: features and phone posteriors, consecutive frames paired."""
-        x, phones, _ = self(mel)
-        both = torch.cat([x, phones.softmax(-1)], dim=-1)
+        both = self.in_blocks(mel)
         missing = 2 * frames - both.shape[1]
         if missing > 0:
             both = torch.cat([both, both[:, -1:].expand(-1, missing, -1)], dim=1)
         return both[:, : 2 * frames].reshape(len(both), frames, -1)
-
 
     def silence(self, conditions: Tensor) -> Tensor:
         """(B, T, feature_dim) from `conditions` to (B, T): how sure the phone head is that nobody speaks, 0..1.

@@ -13,6 +13,8 @@ from ..lgldm.vqvae import VQVAE, VQVAEConfig
 from .encoder import EncoderConfig, MouthRegressor, RegressorConfig, SpeechEncoder
 from .networks import Denoise
 
+STRETCH = 2048  # frames denoised at once
+
 
 class TorchNetworks:
     """See `networks.Networks`."""
@@ -29,7 +31,9 @@ class TorchNetworks:
         self.predictor = Denoiser(DenoiserConfig(**config["denoiser"]))
         parts = {"encoder": self.encoder, "regressor": self.regressor, "vqvae": self.vqvae, "denoiser": self.predictor}
         for name, part in parts.items():
-            own = {k.removeprefix(name + "."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(name + ".")}
+            own = {
+                k.removeprefix(name + "."): torch.from_numpy(v) for k, v in tensors.items() if k.startswith(name + ".")
+            }
             part.load_state_dict(own)
             part.eval().requires_grad_(False).to(self._device)
         self.latent_dim = self.vqvae.config.latent_dim
@@ -55,9 +59,20 @@ class TorchNetworks:
         with torch.inference_mode():
             audio, emotion = self.predictor.embed_audio(self._tensor(conditions)), self._tensor(felt)
 
+        shape = self.predictor.config
+        # Attention that looks back a window per layer and knows no positions gives the same in stretches that overlap by
+        # what a frame can see, in memory that does not grow with the clip.
+        reach = shape.layers * shape.window if shape.window and shape.position == "none" else len(felt)
+
         def denoise(x: np.ndarray, t: int) -> np.ndarray:
+            step = torch.tensor([t], device=self._device)
+            parts = []
             with torch.inference_mode():
-                return _array(self.predictor(self._tensor(x), torch.tensor([t], device=self._device), audio, emotion))
+                for first in range(0, len(x), max(STRETCH, reach)):
+                    low, high = max(0, first - reach), first + max(STRETCH, reach)
+                    clean = self.predictor(self._tensor(x[low:high]), step, audio[:, low:high], emotion[:, low:high])
+                    parts.append(_array(clean)[first - low :])
+            return np.concatenate(parts)
 
         return denoise
 

@@ -43,3 +43,11 @@ def test_the_regressor_gives_its_mouth_and_two_contacts():
     regressor = MouthRegressor(RegressorConfig(feature_dim=10, emotions=7, mouth=("jawOpen", "mouthClose")))
     mouth, contacts = regressor(torch.zeros(3, 20, 10), torch.zeros(3, 20, 7))
     assert mouth.shape == (3, 20, 2) and contacts.shape == (3, 20, 2)
+
+
+def test_blocks_join_exactly(encoder, monkeypatch):
+    mel = torch.randn(1, 701, 80)
+    whole = encoder.in_blocks(mel)
+    monkeypatch.setattr("engine.starter.encoder.BLOCK", 100)
+    torch.testing.assert_close(encoder.in_blocks(mel), whole, rtol=1e-5, atol=1e-5)
+    assert whole.shape == (1, 351, 21)
