@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .video import VideoFrame, read_frames, video_seconds
+from .video import WHOLE, Span, VideoFrame, read_frames, video_seconds
 
 POINTS, HAND_POINTS = 478, 21
 WORKER = Path(__file__).with_name("mediapipe_worker.py")
@@ -37,13 +37,15 @@ class Detections:
     seconds: float
 
 
-def detect_landmarks(path: Path, detector: Detector, done: Callable[[float], None] | None = None) -> Detections:
-    """Follow one face through a video; `done(time in s)` is told after every frame and may raise to stop.
+def detect_landmarks(
+    path: Path, detector: Detector, done: Callable[[float], None] | None = None, span: Span = WHOLE
+) -> Detections:
+    """Follow one face through a part of a video; `done(time in s)` is told after every frame and may raise to stop.
 
     With several faces the largest of the first frame is followed, then always the nearest to where it was last. Raises
     InputError when the file is no video, or no frame shows a face.
     """
-    found = follow(read_frames(path), detector, done)
+    found = follow(read_frames(path, span), detector, done)
     if not found.detected.any():
         raise InputError(f"No face was found in the video '{path.name}'.")
     return found

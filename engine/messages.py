@@ -86,6 +86,34 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Track:
+    """Follow an actor's face through a video. Answered as `Generate`, by a motion of 25 frames per second from `start` on.
+
+    video: path; audio: path of the sound instead of the video's own, which begins at `start`, or None; out, device, seed,
+    steps, landmarks, vertices: as of `Generate`; model: "starter" or a folder. occlusion: what hides the face: "none",
+    "auto", "mouth", "upper", "left", "right", "audio_only", or the path of a mask picture or of a folder of them. start,
+    end: s after the video's first frame, None: its end. masks_fps: pictures per second of a mask folder, the first shown at
+    second masks_start of the video; None: one per frame of what is followed.
+    """
+
+    id: str
+    video: str
+    out: str
+    audio: str | None = None
+    occlusion: str = "none"
+    model: str = "starter"
+    seed: int = 0
+    steps: int | None = None
+    device: str = "auto"
+    landmarks: bool = False
+    vertices: bool = False
+    start: float = 0.0
+    end: float | None = None
+    masks_fps: float | None = None
+    masks_start: float = 0.0
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Give up the job of this id, running or queued; honoured between sampler steps, answered by `Cancelled`."""
 
@@ -168,13 +196,15 @@ class Cancelled:
 
 ERROR_CODES = ("input", "memory", "disk_full", "file", "protocol", "install", "internal", "engine")
 
-Request = HelloRequest | Generate | Check | Cancel | Shutdown
+Job = Generate | Check | Track
+Request = HelloRequest | Job | Cancel | Shutdown
 Event = Hello | Alive | Progress | Result | Failure | Cancelled
 
 REQUESTS: dict[str, type] = {
     "hello": HelloRequest,
     "generate": Generate,
     "check": Check,
+    "track": Track,
     "cancel": Cancel,
     "shutdown": Shutdown,
 }

@@ -36,13 +36,14 @@ from .messages import (
     DeviceInfo,
     Event,
     Failure,
-    Generate,
     Hello,
     HelloRequest,
+    Job,
     Progress,
     ProtocolError,
     Result,
     Shutdown,
+    Track,
     decode_request,
     encode,
 )
@@ -60,6 +61,16 @@ STAGE_SHARES: Mapping[str, float] = {
     "geometry": 0.01,
     "save": 0.01,
 }
+# The same of a video, with the starter on clips of 3 s; what hides the face is looked for only when asked.
+TRACK_SHARES: Mapping[str, float] = {
+    "load": 0.02,
+    "detect": 0.55,
+    "look": 0.28,
+    "features": 0.04,
+    "sampling": 0.06,
+    "decode": 0.04,
+    "save": 0.01,
+}
 
 Report = Callable[[str, int, int], None]  # stage, step, total
 
@@ -75,9 +86,9 @@ class Savable(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """The loaded engine, as far as the server needs it. generate(request, progress, cancelled) -> motion, of a `Check` too."""
+    """The loaded engine, as far as the server needs it. generate(request, progress, cancelled) -> motion, of any job."""
 
-    generate: Callable[[Generate | Check, Report, Callable[[], bool]], Savable]
+    generate: Callable[[Job, Report, Callable[[], bool]], Savable]
     devices: list[DeviceInfo]
     default_device: str
     models: list[str] = field(default_factory=list)
@@ -96,7 +107,9 @@ def load_engine(built_in: bool = False) -> Engine:
     if not built_in and not has_torch():
         raise ImportError("it has no PyTorch")
 
-    def generate(request: Generate | Check, progress: Report, cancelled: Callable[[], bool]) -> Savable:
+    def generate(request: Job, progress: Report, cancelled: Callable[[], bool]) -> Savable:
+        if isinstance(request, Track):
+            return follow_video(request, progress, cancelled, built_in)
         if isinstance(request, Check):
             from .weak_spots import check
 
@@ -125,17 +138,56 @@ def load_engine(built_in: bool = False) -> Engine:
     return Engine(generate, devices, "cpu" if built_in else pick_device("auto").type, ["starter"])
 
 
+def follow_video(
+    request: Track, progress: Report, cancelled: Callable[[], bool], built_in: bool = False
+) -> Savable:
+    """Follow the face in a video; see `track.track`. Raises InputError, of the built-in engine always."""
+    if built_in:
+        raise InputError("Following a face in a video needs the full engine: press Install Full Engine in the preferences.")
+    from .track import TrackOptions, track
+
+    options = TrackOptions(
+        occlusion=request.occlusion,
+        audio=Path(request.audio) if request.audio is not None else None,
+        seed=request.seed,
+        steps=request.steps,
+        device=request.device,
+        landmarks=request.landmarks,
+        vertices=request.vertices,
+        start=request.start,
+        end=request.end,
+        masks_fps=request.masks_fps,
+        masks_start=request.masks_start,
+    )
+    return track(Path(request.video), options, request.model, progress, cancelled)
+
+
+def shares_of(request: Job) -> Mapping[str, float]:
+    """How much of a job's time each of its stages takes."""
+    if not isinstance(request, Track):
+        return STAGE_SHARES
+    if request.occlusion == "auto":
+        return TRACK_SHARES
+    return {**TRACK_SHARES, "detect": TRACK_SHARES["detect"] + TRACK_SHARES["look"], "look": 0.0}
+
+
 @dataclass
 class _Job:
-    request: Generate | Check
+    request: Job
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
 class _Meter:
     """Turns the stages of one job into `Progress` events with the share of the whole and the time left."""
 
-    def __init__(self, id: str, emit: Callable[[Event], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self.id, self.emit, self.clock = id, emit, clock
+    def __init__(
+        self,
+        id: str,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float] = time.monotonic,
+        shares: Mapping[str, float] = STAGE_SHARES,
+    ) -> None:
+        self.id, self.emit, self.clock, self.shares = id, emit, clock, shares
         self.seconds: dict[str, float] = {}
         self._started = self._stage_started = clock()
         self._stage = ""
@@ -150,7 +202,7 @@ class _Meter:
         elif step < total and now - self._told < PROGRESS_SECONDS:
             return
         self._told = now
-        share = STAGE_SHARES.get(stage, 0.0)
+        share = self.shares.get(stage, 0.0)
         fraction = min(1.0, self._done + share * min(1.0, step / max(1, total)))
         elapsed = now - self._started
         left = elapsed * (1 - fraction) / fraction if fraction >= 0.1 and elapsed >= 0.5 else None
@@ -161,7 +213,7 @@ class _Meter:
         if self._stage:
             now = self.clock()
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + now - self._stage_started
-            self._done += STAGE_SHARES.get(self._stage, 0.0)
+            self._done += self.shares.get(self._stage, 0.0)
             self._stage = ""
 
 
@@ -205,14 +257,14 @@ class Server:
         if running:
             worker.join(LAST_CHANCE_SECONDS)
 
-    def _take(self, request: HelloRequest | Generate | Check | Cancel) -> None:
+    def _take(self, request: HelloRequest | Job | Cancel) -> None:
         log.info("request %s", request)
         if isinstance(request, Cancel):
             with self._jobs_lock:
                 job = self._jobs.get(request.id)
             if job is not None:  # otherwise it has just ended, and its last event says how
                 job.cancel.set()
-        elif isinstance(request, Generate | Check):
+        elif isinstance(request, Job):
             job = _Job(request)
             with self._jobs_lock:
                 taken = request.id in self._jobs
@@ -254,7 +306,7 @@ class Server:
 
     def _run(self, engine: Engine, job: _Job) -> Event:
         request = job.request
-        meter = _Meter(request.id, self._emit)
+        meter = _Meter(request.id, self._emit, shares=shares_of(request))
         try:
             if job.cancel.is_set():
                 raise JobCancelled

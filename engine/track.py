@@ -36,7 +36,12 @@ Progress = Callable[[str, int, int], None]
 class TrackOptions:
     """occlusion: one of PARTS, AUTO, or a mask picture or a folder of them. audio: a sound file instead of the video's own;
     both begin together. steps: None is the model's own. device: auto, cuda, mps or cpu. landmarks, vertices: of the starter
-    head, too."""
+    head, too.
+
+    start, end: s of the video between which the face is followed, the end None: to the video's own; the sound of `audio` and
+    the motion begin at the start. masks_fps: pictures per second of a mask folder, the first shown at second masks_start of
+    the video; None: one per frame of what is followed.
+    """
 
     occlusion: str = "none"
     audio: Path | None = None
@@ -45,6 +50,15 @@ class TrackOptions:
     device: str = "auto"
     landmarks: bool = False
     vertices: bool = False
+    start: float = 0.0
+    end: float | None = None
+    masks_fps: float | None = None
+    masks_start: float = 0.0
+
+    @property
+    def span(self) -> tuple[float, float | None]:
+        """The part of the video that is followed."""
+        return self.start, self.end
 
 
 def track(
@@ -56,12 +70,13 @@ def track(
     detector: Detector | None = None,
     looked: Callable[[Looked], None] | None = None,
 ) -> FaceMotion:
-    """The face in a video as motion, 25 frames per second from its first frame on. model: STARTER, or the folder of a
-    converted or trained model.
+    """The face in a video as motion, 25 frames per second from its first frame, or `options.start`, on.
 
-    progress and cancelled as in `animate`, but that "detect" counts seconds of an unknown total, 0. detector: instead of
-    FaceMesh. looked: is told what was detected and what of it counts as visible. A video without sound is followed by what
-    is visible alone. Raises InputError (one sentence) and Cancelled.
+    model: STARTER, or the folder of a converted or trained model.
+
+    progress and cancelled as in `animate`; "detect" and "look" count seconds, of 0 where the file does not say. detector:
+    instead of FaceMesh. looked: is told what was detected and what of it counts as visible. A video without sound is
+    followed by what is visible alone. Raises InputError (one sentence) and Cancelled.
     """
     from .devices import pick_device
 
@@ -72,6 +87,8 @@ def track(
             progress(stage, step, total)
 
     _masks(options.occlusion)
+    if options.start < 0 or (options.end is not None and options.end <= options.start):
+        raise InputError(f"The part of the video ends ({options.end} s) before it begins ({options.start} s).")
     clock = _Clock()
     report("load", 0, 1)
     loaded = load_tracker(model, str(pick_device(options.device)))
@@ -114,13 +131,14 @@ def look(video: Path, options: TrackOptions, report: Progress, detector: Detecto
     from .detection import detect_landmarks, face_mesh
     from .video import video_seconds
 
+    total = _expected_seconds(video, options)
     if options.occlusion == "audio_only":  # nobody looks
-        times = _times(video, report)
+        times = _times(video, options, report, total)
         nothing = np.zeros((len(times), 478), bool)
         return Looked(times, np.full((*nothing.shape, 2), np.nan), nothing[:, 0], nothing, video_seconds(times), 0)
     with face_mesh() if detector is None else contextlib.nullcontext(detector) as find:
-        found = detect_landmarks(video, find, lambda time: report("detect", int(time), 0))
-    visible = visible_points(found, options.occlusion, _masks(options.occlusion), video, report)
+        found = detect_landmarks(video, find, lambda time: report("detect", int(time), total), options.span)
+    visible = visible_points(found, options, video, report)
     return Looked(found.times, found.points, found.detected, visible, found.seconds, int(found.faces.max()))
 
 
@@ -159,22 +177,21 @@ def _steps(model: Tracker | OccluModel, options: TrackOptions) -> int:
     return steps
 
 
-def visible_points(
-    found: Detections, occlusion: str, masks: Path | None, video: Path, report: Progress
-) -> np.ndarray:
+def visible_points(found: Detections, options: TrackOptions, video: Path, report: Progress) -> np.ndarray:
     """(N, 478) bool of a detection: inside the frame, and hidden neither by name, nor by masks, nor by what is in the
     way. Raises InputError."""
     from .occlufacediff.mask_pictures import mask_pictures, visible_in_pictures
 
     points = np.nan_to_num(found.points, nan=-1.0)
     inside = ((points >= 0) & (points < found.size)).all(axis=-1)
-    if masks is not None:
-        return inside & visible_in_pictures(mask_pictures(masks, len(points)), points, found.size)
-    if occlusion == AUTO:
+    if (masks := _masks(options.occlusion)) is not None:
+        times = found.times + options.start - options.masks_start
+        return inside & visible_in_pictures(mask_pictures(masks, times, options.masks_fps), points, found.size)
+    if options.occlusion == AUTO:
         from .occlufacediff.starter.automatic import unobstructed
 
-        return inside & unobstructed(video, found, lambda time: report("look", int(time), 0))
-    return inside & named_visibility(occlusion)  # type: ignore[arg-type]
+        return inside & unobstructed(video, found, lambda time: report("look", int(time), round(found.seconds)), options.span)
+    return inside & named_visibility(options.occlusion)  # type: ignore[arg-type]
 
 
 def load_tracker(model: Path | str, device: str) -> Tracker | OccluModel:
@@ -213,12 +230,19 @@ def _masks(occlusion: str) -> Path | None:
     return Path(occlusion)
 
 
-def _times(video: Path, report: Progress) -> np.ndarray:
+def _expected_seconds(video: Path, options: TrackOptions) -> int:
+    from .video import told_seconds
+
+    told = told_seconds(video)
+    return round(max(0.0, (told if options.end is None else min(told, options.end)) - options.start))
+
+
+def _times(video: Path, options: TrackOptions, report: Progress, total: int) -> np.ndarray:
     from .video import read_frames
 
     times = []
-    for frame in read_frames(video):
-        report("detect", int(frame.time), 0)
+    for frame in read_frames(video, options.span):
+        report("detect", int(frame.time), total)
         times.append(frame.time)
     return np.array(times)
 
@@ -229,7 +253,7 @@ def _sound(video: Path, options: TrackOptions, seconds: float) -> tuple[np.ndarr
 
     if options.audio is not None:
         return load_audio(options.audio), options.audio.name
-    samples = read_soundtrack(video, seconds)
+    samples = read_soundtrack(video, seconds, options.start)
     if samples is not None:
         return samples, "the video's own"
     if options.occlusion == "audio_only":

@@ -28,12 +28,11 @@ from ..engine.messages import (
     Alive,
     Cancel,
     Cancelled,
-    Check,
     Event,
     Failure,
-    Generate,
     Hello,
     HelloRequest,
+    Job,
     Progress,
     ProtocolError,
     Request,
@@ -178,7 +177,7 @@ class EngineClient:
             line = encode(request)
         except ProtocolError as error:
             raise EngineError(str(error)) from error
-        if isinstance(request, Generate | Check):
+        if isinstance(request, Job):
             self._jobs[request.id] = 0.0
             self._silence = 0.0
         self._process.outbox.put(line)

@@ -18,13 +18,16 @@ from .occlusion import look_up
 ALPHA_HIDDEN = 5  # of 255: more than this hides
 BRIGHT = 127
 FIXED_POINT = 22  # bits
+LATE = 0.1  # of a picture: a video's frame that comes so little before its picture belongs to it
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".tga"}
 
 
-def mask_pictures(path: Path, frames: int) -> list[Path]:
-    """The picture itself, or the pictures of a folder in the order of the numbers in their names, `frames` of them.
+def mask_pictures(path: Path, times: np.ndarray, fps: float | None = None) -> list[Path]:
+    """The picture itself, or the pictures of a folder in the order of the numbers in their names, one for each time.
 
-    Raises InputError when there is none, or a folder has neither one picture nor one for every frame.
+    times: (N,) s of the video's frames. fps: pictures per second of the folder, the first at 0 s, and the last one stays;
+    None: it has one per frame of the video. Raises InputError when there is none, or a folder has neither one picture nor
+    one for every frame.
     """
     if path.is_file():
         return [path]
@@ -33,6 +36,10 @@ def mask_pictures(path: Path, frames: int) -> list[Path]:
     found = sorted((p for p in path.iterdir() if p.suffix.lower() in PICTURES), key=_by_number)
     if not found:
         raise InputError(f"The mask folder '{path}' has no pictures in it.")
+    frames = len(times)
+    if fps is not None:
+        shown = np.floor(np.asarray(times) * fps + LATE).astype(int)
+        return [found[i] for i in np.clip(shown, 0, len(found) - 1)]
     if 1 < len(found) < frames:
         raise InputError(f"The mask folder '{path.name}' has {len(found)} pictures for {frames} frames; it needs one or {frames}.")
     return found if len(found) == 1 else found[:frames]

@@ -39,6 +39,7 @@ requests = st.one_of(
         st.none() | finite, st.none() | finite, st.booleans(), st.booleans(),
     ),
     st.builds(messages.Check, texts, texts, texts, texts, texts),
+    st.builds(messages.Track, texts, texts, texts, st.none() | texts),
     st.builds(Cancel, texts),
     st.just(messages.Shutdown()),
 )  # fmt: skip

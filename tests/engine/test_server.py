@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,12 @@ from engine.messages import (
     Progress,
     Result,
     Shutdown,
+    Track,
     decode_event,
+    decode_request,
     encode,
 )
-from engine.server import STAGE_SHARES, Engine, Server, _Meter
+from engine.server import STAGE_SHARES, Engine, Server, _Meter, follow_video, load_engine, shares_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -258,6 +261,38 @@ def test_torchs_own_words_for_too_little_memory_are_understood():
 
 def test_the_shares_of_the_stages_make_a_whole():
     assert sum(STAGE_SHARES.values()) == pytest.approx(1.0)
+    for occlusion in ("auto", "mouth"):
+        assert sum(shares_of(Track("a", "v", "o", occlusion=occlusion)).values()) == pytest.approx(1.0)
+
+
+def test_a_video_job_is_followed_with_every_choice_of_the_request(monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr("engine.track.track", lambda *given: asked.setdefault("given", given))
+    request = Track(
+        "a", "v.mp4", "o.npz", "s.wav", "masks", "m", 3, 4, "cpu", True, True, start=1.5, end=2.5, masks_fps=24.0, masks_start=1.0
+    )
+    follow_video(decode_request(encode(request)), print, bool)
+    video, options, model, progress, _ = asked["given"]
+    assert (video, model, progress, options.audio) == (Path("v.mp4"), "m", print, Path("s.wav"))
+    for name in fields(options):
+        if name.name != "audio":
+            assert getattr(options, name.name) == getattr(request, name.name)
+
+
+def test_a_video_job_has_progress_and_can_be_cancelled(talk, tmp_path):
+    talk.say(Track("a", "v.mp4", str(tmp_path / "a.npz")))
+    assert talk.hear(Progress).stage == "load"
+    assert talk.hear(Result).path == str(tmp_path / "a.npz")
+    talk.say(Track("b", "v.mp4", str(tmp_path / "b.npz"), "endless"))
+    talk.hear(Progress)
+    talk.say(Cancel("b"))
+    talk.hear(Cancelled)
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_the_built_in_engine_says_that_videos_need_the_full_one():
+    with pytest.raises(InputError, match="needs the full engine: press Install Full Engine"):
+        load_engine(built_in=True).generate(Track("a", "v.mp4", "o.npz"), print, bool)
 
 
 # --- the real process

@@ -175,3 +175,20 @@ def test_what_is_in_the_way_is_found_when_asked(film, monkeypatch):
 def test_flame_models_have_no_starter_head(film, model):
     with pytest.raises(InputError, match="landmarks and vertices are the starter head's"):
         run(film, model, landmarks=True)
+
+
+def test_a_part_of_a_video_is_followed_as_if_it_were_all_of_it(film, model, tmp_path):
+    """From 0.5 s to 1.5 s; masks at 10 pictures per second of the video hide everything from 1 s on."""
+    (tmp_path / "masks").mkdir()
+    for i in range(20):
+        picture(tmp_path / "masks" / f"{i}.png", np.full((6, 8, 3), 255 if i >= 10 else 0, np.uint8))
+    part = {"start": 0.5, "end": 1.5, "occlusion": str(tmp_path / "masks"), "masks_fps": 10.0}
+    motion = run(film, model, **part)
+    assert motion.frames == 25 and motion.meta["visible_share"] == pytest.approx(0.5, abs=0.03)
+    assert run(film, model, **part, masks_start=0.5).meta["visible_share"] == 1
+    sound = tmp_path / "click.wav"
+    soundfile.write(sound, clicks(1.0, 0.2), 16_000)
+    own, given = (run(film, model, start=0.5, end=1.5, audio=audio).jaw_pose for audio in (None, sound))
+    assert np.allclose(own, given, atol=1e-3), "the film's click at 0.7 s is 0.2 s after the start"
+    with pytest.raises(InputError, match=r"ends \(0.2 s\) before it begins \(1.0 s\)"):
+        run(film, model, start=1.0, end=0.2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
-from engine.video import read_frames, read_soundtrack, video_seconds
+from engine.video import read_frames, read_soundtrack, told_seconds, video_seconds
 
 RATE = 48_000
 
@@ -61,6 +61,27 @@ def test_frames_keep_their_times_whatever_the_rate_and_the_file_s_clock(tmp_path
     assert [f.time for f in frames] == pytest.approx(times, abs=1e-3)
     assert [int(f.image[30, 40].mean()) for f in frames] == pytest.approx([20 + 5 * i for i in range(6)], abs=4)
     assert frames[0].image.shape == (48, 64, 3) and frames[0].image[5, 5, 0] > 180 > frames[0].image[5, 5, 1] + 100
+
+
+@pytest.mark.parametrize("length", [1.0, 8.0])
+def test_a_part_begins_with_the_frame_on_the_screen_and_has_its_own_clock(tmp_path, length):
+    times = [i / 25 for i in range(round(length * 25))]
+    path = video(tmp_path / "v.mkv", times, begins=1.5)
+    whole = list(read_frames(path))
+    start = length - 0.6
+    first = round(start * 25)
+    for wanted in (0.0, 0.03):  # from a frame on; from between two frames on
+        part = list(read_frames(path, (start + wanted, start + 0.4)))
+        assert len(part) == 10
+        assert part[0].time == 0 and part[1].time == pytest.approx(0.04 - wanted, abs=2e-3)
+        assert np.array_equal(part[0].image, whole[first].image) and np.array_equal(part[-1].image, whole[first + 9].image)
+    assert len(list(read_frames(path, (start, None)))) == len(times) - first
+    assert told_seconds(video(tmp_path / "w.mkv", times)) == pytest.approx(length, abs=0.1)
+
+
+def test_the_sound_of_a_part_begins_with_it(tmp_path):
+    path = video(tmp_path / "v.mkv", [i / 25 for i in range(50)], clicks(2.0, 1.1), 0.25)
+    assert heard_at(read_soundtrack(path, 0.5, 1.0)) == pytest.approx(0.35, abs=0.002)
 
 
 def test_one_frame_is_a_short_video(tmp_path):

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from ...detection import Detections, Worker, mediapipe_worker
-from ...video import read_frames
+from ...video import WHOLE, Span, read_frames
 from ..landmarks import mean_face
 from ..regions import FACE_OVAL, LEFT_EYE_BROW, RIGHT_EYE_BROW
 from .points import IRISES, LIPS
@@ -38,12 +38,13 @@ BONES = ((0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9),
 FINGER = 0.16  # of the distance from the wrist to the middle finger's knuckle: half a finger's width, and a little more
 
 
-def unobstructed(video: Path, found: Detections, done: Callable[[float], None]) -> np.ndarray:
-    """(N, 478) bool: which points of the detection nothing seems to be in front of. `done(time)` may raise to stop."""
+def unobstructed(video: Path, found: Detections, done: Callable[[float], None], span: Span = WHOLE) -> np.ndarray:
+    """(N, 478) bool: which points of the detection nothing seems to be in front of. span: the part of the video that
+    was detected. `done(time)` may raise to stop."""
     colours = np.zeros((len(found.points), POINTS, 3))
     hands = np.zeros((len(found.points), POINTS), bool)
     with mediapipe_worker() as worker:
-        for i, frame in enumerate(read_frames(video)):
+        for i, frame in enumerate(read_frames(video, span)):
             if found.detected[i]:
                 points = found.points[i, :POINTS]
                 colours[i] = colours_at(frame.image, points)

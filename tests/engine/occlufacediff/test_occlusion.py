@@ -141,7 +141,7 @@ def test_transparent_and_plain_masks_of_any_size_hide_video_pixels(tmp_path):
     for name, pixels in {"alpha.png": alpha, "plain.png": plain}.items():
         path = picture(tmp_path / name, pixels)
         assert seen_in_picture(path).shape == pixels.shape[:2]
-        visible = visible_in_pictures(mask_pictures(path, 3), points, (640, 480))
+        visible = visible_in_pictures(mask_pictures(path, np.arange(3)), points, (640, 480))
         assert visible.tolist() == [[True, True, False, False, False, False]] * 3
 
 
@@ -152,8 +152,11 @@ def test_a_folder_gives_one_mask_per_frame_in_the_order_of_its_numbers(tmp_path)
     for i in range(11):
         picture(folder / f"m{i}.png", np.full((8, 8, 3), 255 if i in (2, 10) else 0, np.uint8))
     (folder / "notes.txt").write_text("not a picture")
-    visible = visible_in_pictures(mask_pictures(folder, 11), points, (10, 10))
+    visible = visible_in_pictures(mask_pictures(folder, np.arange(11)), points, (10, 10))
     assert np.flatnonzero(~visible[:, 0]).tolist() == [2, 10]
+    assert [p.stem for p in mask_pictures(folder, np.array([-1.0, 0.0, 0.124, 0.1249, 0.9, 9.0]), 8.0)] == [
+        f"m{i}" for i in (0, 0, 1, 1, 7, 10)
+    ], "by time, whatever the rate"
 
 
 def test_bad_masks_are_one_sentence(tmp_path):
@@ -163,9 +166,9 @@ def test_bad_masks_are_one_sentence(tmp_path):
         picture(tmp_path / "few" / f"{i}.png", np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "text.png").write_text("hello")
     for call in (
-        lambda: mask_pictures(tmp_path / "absent.png", 3),
-        lambda: mask_pictures(tmp_path / "empty", 3),
-        lambda: mask_pictures(tmp_path / "few", 3),
+        lambda: mask_pictures(tmp_path / "absent.png", np.arange(3)),
+        lambda: mask_pictures(tmp_path / "empty", np.arange(3)),
+        lambda: mask_pictures(tmp_path / "few", np.arange(3)),
         lambda: seen_in_picture(tmp_path / "text.png"),
     ):
         with pytest.raises(InputError, match=r"^[A-Z].*\.$"):
