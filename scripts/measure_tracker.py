@@ -1,6 +1,6 @@
 """How well the tracker follows real people, clip by clip and pooled, and how well it fills in a hidden mouth.
 
-    .venv/bin/python scripts/measure_tracker.py [FOLDER] [--model starter] [--seeds 3] [--json OUT]
+    .venv/bin/python scripts/measure_tracker.py [FOLDER] [--model starter] [--seeds 3] [--box 1.5] [--json OUT]
 
 FOLDER: videos of one unhidden speaker each, with sound (default: ../shared/human_video).
 
@@ -39,7 +39,6 @@ from engine.video import read_frames  # noqa: E402
 
 MOUTH, EVERY = np.arange(48, 68), np.arange(68)
 UPPER_LIP, LOWER_LIP = 62, 66
-BOX = 1.5  # times the lips' bounds over the clip
 GREY = 128
 
 
@@ -48,13 +47,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT.parent / "shared" / "human_video")
     parser.add_argument("--model", default="starter")
     parser.add_argument("--seeds", type=int, default=3, help="takes of a hidden mouth that are averaged over")
+    parser.add_argument("--box", type=float, default=1.5, help="how large the painted box is, in times of the lips' bounds")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     clips = videos(arguments.folder)
     if not clips:
         sys.exit(f"There is no video in '{arguments.folder}'.")
     with face_mesh() as detector:
-        rows = [measure(clip, clips, detector, arguments.model, arguments.seeds) for clip in clips]
+        rows = [measure(clip, clips, detector, arguments.model, arguments.seeds, arguments.box) for clip in clips]
     rows.append(pooled(rows))
     columns = [c for c in rows[0] if c not in ("errors", "stills")]
     print("  ".join(c.rjust(max(7, len(c))) for c in columns))
@@ -69,7 +69,7 @@ def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def measure(clip: Path, clips: list[Path], detector: Callable, model: str, seeds: int) -> dict:
+def measure(clip: Path, clips: list[Path], detector: Callable, model: str, seeds: int, size: float) -> dict:
     """One clip's figures by column name."""
     found = detect_landmarks(clip, detector)
     pixels = resampled(found.points, found.times, found.detected, found.detected[:, None].repeat(478, 1), found.seconds)[0]
@@ -91,7 +91,7 @@ def measure(clip: Path, clips: list[Path], detector: Callable, model: str, seeds
     head = load_starter_head()
     still = pose_landmarks68(head, np.zeros((len(tracked), 52), np.float32))
     whole = {name: (distance(tracked, truth, by), distance(still, truth, by)) for name, by in (("68", EVERY), ("20", MOUTH))}
-    low, high = box_of(found)
+    low, high = box_of(found, size)
     with tempfile.TemporaryDirectory() as folder:
         mask, film = Path(folder) / "mask.png", Path(folder) / "painted.mkv"
         box = np.zeros((found.size[1], found.size[0]), bool)
@@ -153,11 +153,11 @@ def lateness(tracked: np.ndarray, truth: np.ndarray, most: int = 5) -> int:
     return min(range(-most, most + 1), key=shifted)
 
 
-def box_of(found: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """The painted box's corners, pixels."""
+def box_of(found: Detections, size: float) -> tuple[np.ndarray, np.ndarray]:
+    """The painted box's corners, pixels: `size` times as wide and high as the lips ever get."""
     lips = found.points[found.detected][:, LIPS]
     low, high = lips.min(axis=(0, 1)), lips.max(axis=(0, 1))
-    middle, half = (low + high) / 2, (high - low) / 2 * BOX
+    middle, half = (low + high) / 2, (high - low) / 2 * size
     return np.maximum(np.floor(middle - half), 0).astype(int), np.ceil(middle + half).astype(int)
 
 

@@ -34,14 +34,18 @@ from .gaze import iris_gaze
 from .model import Tracker
 from .points import IRISES, LOOKED_AT, face_points, shape
 from .pose import Pose, at_rest, fit_pose, known_frames, open_throughout
-from .turns import axis_angle, filled
+from .turns import axis_angle, filled, steadied
 
 STEPS = 8
 ROUNDS = 3  # pose, face at rest and expression in turn
 EASE = 5  # frames over which the fit takes over from the denoiser where points come into view
 TAKES = 4  # samples whose mean is the performance: a single one trembles
+# The performances that the denoiser learned from are 20 ms ahead of their sound, to please the eye; an actor is not.
+LEAD = 320  # samples
 JAW_ANGLE = 0.3665  # rad (21 degrees) of jaw rotation at jawOpen 1, as the starter head's shape is made
 LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
+# Slow parts of a face, where a detector trembles more than an actor does.
+STEADY = [i for i, n in enumerate(FACE) if n.startswith(("brow", "cheek", "eyeSquint", "eyeWide", "nose"))]
 POINTS = 468
 Progress = Callable[[str, int, int], None]
 
@@ -122,7 +126,7 @@ def listen(tracker: Tracker, samples: np.ndarray, frames: int) -> Tensor:
     """(T, C) what is heard at 25 Hz; zeros, as in training, where there is no sound."""
     if not np.any(samples):
         return torch.zeros(frames, tracker.config.denoiser.audio_dim, device=tracker.device)
-    mel = torch.from_numpy(log_mel(samples))[None].to(tracker.device)
+    mel = torch.from_numpy(log_mel(np.pad(samples, (LEAD, 0))))[None].to(tracker.device)
     return tracker.ears.conditions(mel, frames)[0]
 
 
@@ -174,9 +178,9 @@ def sample(
 def heads(observed: Observed | None, sampled: np.ndarray) -> np.ndarray:
     """(T, 3) rad: the head as it is held where that is known, else as the denoiser moves it, without a jump between."""
     if observed is None:
-        return sampled
+        return steadied(sampled)
     known = observed.pose.known
-    return filled(axis_angle(observed.pose.rotation), known, sampled)
+    return steadied(filled(axis_angle(observed.pose.rotation), known, sampled))
 
 
 def gaze_of(
@@ -200,7 +204,9 @@ def settle(observed: Observed | None, expected: np.ndarray, looking: np.ndarray)
     lids = np.stack([life.eye_channels(looking)[ARKIT_52[i]] for i in GAZE_ROWS], axis=1)
     explained = points.rest + np.tensordot(lids, points.basis[GAZE_ROWS], 1)
     weight = counted(eased(observed.visible))
-    return fit_weights(observed.flat - pose.flatten(explained), weight, pose, observed.rest, points, expected)
+    face = fit_weights(observed.flat - pose.flatten(explained), weight, pose, observed.rest, points, expected)
+    face[:, STEADY] = np.clip(steadied(face[:, STEADY]), 0, 1)
+    return face
 
 
 def eased(visible: np.ndarray) -> np.ndarray:

@@ -1,8 +1,11 @@
-"""Rotations and angles over time, some of them unknown. NumPy only."""
+"""Rotations and angles over time, some of them unknown. NumPy and SciPy."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import savgol_filter
+
+WINDOW = 7  # frames
 
 
 def axis_angle(rotation: np.ndarray) -> np.ndarray:
@@ -18,6 +21,12 @@ def axis_angle(rotation: np.ndarray) -> np.ndarray:
     sine = np.linalg.norm(skew, axis=1) / 2
     angle = np.arctan2(sine, (np.trace(rotation, axis1=1, axis2=2) - 1) / 2)
     return skew / 2 * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 1.0)[:, None]
+
+
+def steadied(values: np.ndarray) -> np.ndarray:
+    """(T, C) values without a detector's trembling: a parabola through WINDOW frames about each (Savitzky & Golay 1964),
+    which is not late and keeps the height of a nod. Clips shorter than that stay as they are."""
+    return values if len(values) < WINDOW else savgol_filter(values, WINDOW, 2, axis=0)
 
 
 def filled(values: np.ndarray, known: np.ndarray, filler: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from engine.occlufacediff.occlusion import named_visibility
 from engine.occlufacediff.starter.pipeline import STEPS, eased, follow
 from engine.occlufacediff.starter.points import IBUG68, LOOKED_AT, face_points
 from engine.occlufacediff.starter.pose import fit_pose
-from engine.occlufacediff.starter.turns import axis_angle, filled
+from engine.occlufacediff.starter.turns import axis_angle, filled, steadied
 
 from .conftest import filmed
 
@@ -119,6 +119,14 @@ def test_axis_angle_turns_back_what_rotation_matrices_made():
     turns = np.random.default_rng(0).normal(0, 0.8, (20, 3))
     turns[0] = 0
     assert np.allclose(axis_angle(rotation_matrices(turns)), turns)
+
+
+def test_trembling_goes_and_a_nod_stays_in_height_and_time():
+    nod = np.exp(-0.5 * ((np.arange(60) - 30) / 4) ** 2)[:, None]
+    calm = steadied(nod + np.random.default_rng(0).normal(0, 0.05, nod.shape))
+    assert abs(steadied(nod).max() - 1) < 0.03 and steadied(nod).argmax() == 30
+    assert np.abs(np.diff(calm - nod, 2, axis=0)).mean() < 0.03
+    assert np.array_equal(steadied(nod[:5]), nod[:5])
 
 
 def test_unknown_values_are_filled_without_a_jump():
