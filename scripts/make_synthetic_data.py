@@ -1,8 +1,9 @@
-"""Write a small made-up dataset in the layout of 3D MEAD, VOCASET or BIWI: the real ones are licensed.
+"""Write a small made-up dataset in the layout of 3D MEAD, VOCASET or BIWI, or of OccluFaceDiff's MEAD: the real ones are licensed.
 
 The "faces" are a few vertices that open and close with the loudness of a made-up sound, far wider than a face
 would, so that a model learns it within a minute. VOCASET comes as its four published files and as what `python -m engine
-prepare vocaset` makes of them.
+prepare vocaset` makes of them; OccluFaceDiff's MEAD (`occlufacediff`) comes with made-up FLAME files, and prepared but for
+the videos, which nobody needs for training.
 `python scripts/make_synthetic_data.py mead DIR`
 """
 
@@ -19,7 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import soundfile
 
+from engine.face.flame import flame_from_arrays, pose_flame
 from engine.lgldm.datasets import DATASETS, SPLITS
+from engine.occlufacediff.landmarks import CROP, crop_of, mean_face
+from engine.occlufacediff.mead import SUBJECTS, Place
+from engine.occlufacediff.preparation import STEPS
+from engine.occlufacediff.regions import EMBEDDING, LOWER_LIP, UPPER_LIP
 
 RATE = 16_000
 JOINTS = 5
@@ -29,7 +35,9 @@ def write_dataset(dataset: str, folder: Path, vertices: int = 24, seconds: float
     """A few clips for every split; MEAD's FLAME-format model is `flame.pkl` in the same folder."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    if dataset == "mead":
+    if dataset == "occlufacediff":
+        _occlufacediff(folder, vertices, seconds, per_subject, rng)
+    elif dataset == "mead":
         _mead(folder, vertices, seconds, per_subject, rng)
     else:
         _vertex_set(dataset, folder, vertices, seconds, per_subject, rng)
@@ -127,10 +135,67 @@ def _vertex_set(dataset: str, folder: Path, vertices: int, seconds: float, per_s
     (folder / "templates.pkl").write_bytes(pickle.dumps(templates, protocol=2))
 
 
+def _occlufacediff(folder: Path, vertices: int, seconds: float, per_subject: int, rng: np.random.Generator) -> None:
+    """Three speakers who train and two who test; a camera that follows the face, as the crop does."""
+    arrays = flame_arrays(vertices, rng)
+    flame = flame_from_arrays(arrays)
+    (folder / "flame.pkl").write_bytes(pickle.dumps(arrays, protocol=2))
+    corners = rng.integers(0, len(flame.faces), len(EMBEDDING))
+    weights = rng.dirichlet(np.ones(3), len(EMBEDDING)).astype(np.float32)
+    # The lips' pairs lie on the same triangles, nearer to one corner and to another.
+    corners[LOWER_LIP] = corners[UPPER_LIP]
+    np.savez(folder / "mediapipe_landmark_embedding.npz", lmk_face_idx=corners, lmk_b_coords=weights, landmark_indices=EMBEDDING)
+    masks = {"lips": np.arange(vertices // 4), "face": np.arange(vertices // 2)}
+    (folder / "FLAME_masks.pkl").write_bytes(pickle.dumps(masks, protocol=2))
+    directions = rng.normal(0, 1.0, 100)
+    frames = int(seconds * 25)
+    for split, subjects in {"train": SUBJECTS["train"][:3], "test": SUBJECTS["test"][:2]}.items():
+        for subject in subjects:
+            shape = np.zeros((frames, 300), np.float32)
+            shape[:, :10] = rng.normal(0, 0.3, 10)
+            for take in range(per_subject):
+                clip = f"{subject}/front/neutral/level_1/{(11 if split == 'train' else 1) + take:03d}"
+                place = Place(folder, clip)
+                samples, openness = speech(seconds, rng)
+                opened = sampled(openness, 25, frames)[:, None].astype(np.float32)
+                values = {"shape": shape, "exp": opened * directions, "jaw": np.zeros((frames, 3)), "cam": np.zeros((frames, 3))}
+                values["jaw"][:, :1] = 0.3 * opened
+                values["global_pose"] = np.cumsum(rng.normal(0, 0.005, (frames, 3)), axis=0)
+                turned = {"jaw": values["jaw"], "global": values["global_pose"]}
+                posed = pose_flame(flame, values["exp"], turned, shape[0])
+                points = (posed[:, flame.faces[corners]] * weights[..., None]).sum(axis=2)
+                found = []
+                for i, own in enumerate(points):
+                    pixels, values["cam"][i] = _seen(own, rng)
+                    found.append([] if i % 19 == 7 else [np.column_stack([pixels, np.zeros(len(pixels))])])
+                sound = folder / "original_data" / subject / "audio" / "neutral" / "level_1" / f"{place.number:03d}.wav"
+                for path in (sound, place.detections, place.reconstruction):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                soundfile.write(sound, samples, RATE)
+                place.detections.write_bytes(pickle.dumps(found, protocol=2))
+                np.savez(place.reconstruction, **{n: np.asarray(v, np.float32) for n, v in values.items()})
+    for step in ("audio", "landmarks", "index"):
+        STEPS[step](folder, lambda *_: None)
+
+
+def _seen(points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The 105 points (P, 3) in metres as 478 pixels of a picture, and the camera (3,) that puts them where the crop will."""
+    scale, shift = 900.0, np.array([320.0, 240.0]) + rng.normal(0, 2, 2)  # pixels per metre, and where the origin is
+    face = np.concatenate([mean_face()[:, :2], np.zeros((10, 2))]) / 1000
+    face[EMBEDDING] = points[:, :2]
+    pixels = face * [scale, -scale] + shift
+    crop = crop_of(pixels)
+    per_pixel = (CROP - 1) / crop.size / CROP * 2
+    origin = (shift - crop.centre + crop.size / 2) * per_pixel - 1
+    return pixels, np.array([scale * per_pixel, origin[0] / (scale * per_pixel), -origin[1] / (scale * per_pixel)])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", choices=list(DATASETS))
+    parser.add_argument("dataset", choices=[*DATASETS, "occlufacediff"])
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    write_dataset(options.dataset, options.folder)
-    print(f"{options.folder}: made-up clips in the layout of {DATASETS[options.dataset].label}")
+    occlu = options.dataset == "occlufacediff"
+    write_dataset(options.dataset, options.folder, seconds=3.0 if occlu else 1.6)
+    label = "OccluFaceDiff's MEAD" if occlu else DATASETS[options.dataset].label
+    print(f"{options.folder}: made-up clips in the layout of {label}")
