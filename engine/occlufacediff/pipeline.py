@@ -7,7 +7,7 @@ as one latent in overlapping windows joined at every step, or, as the reference 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,7 @@ OVERLAP = 16  # frames
 BATCH = 8  # windows heard and looked at together: bounds memory
 Progress = Callable[[str, int, int], None]
 Memories = list[tuple[float, Tensor]]
+Modulations = list[list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -125,19 +126,31 @@ def memories(
     ]
 
 
-def predictor(model: OccluModel, remembered: Memories) -> Denoise:
-    """A denoiser of windows (W, L, C) for the samplers."""
+def predictor(model: OccluModel, remembered: Memories, kept: Sequence[int] = ()) -> Denoise:
+    """A denoiser of windows (W, L, C) for the samplers. kept: the timesteps that will be asked for, prepared together."""
+    denoiser, branches = model.denoiser, len(remembered)
+    memory = torch.cat([own for _, own in remembered])
+    known: dict[int, Modulations] = {}
+    if kept:
+        tables = denoiser.modulate(torch.tensor(kept, device=memory.device))
+        known = {t: [[table[i : i + 1] for table in layer] for layer in tables] for i, t in enumerate(kept)}
+    looked: dict[int, list[Tensor]] = {}  # by the number of latents
 
     def predict(x: Tensor, t: int) -> Tensor:
-        steps = torch.full((len(x),), t, device=x.device)
-        return sum((weight * model.denoiser(x, steps, memory) for weight, memory in remembered), torch.zeros_like(x))
+        latents = x.shape[1]
+        if latents not in looked:
+            looked[latents] = denoiser.remember(memory, latents)
+        modulations = known[t] if t in known else denoiser.modulate(torch.tensor([t], device=memory.device))
+        out = denoiser.denoise(x.repeat(branches, 1, 1), looked[latents], modulations)
+        parts = out.unflatten(0, (branches, -1))
+        return sum((weight * part for (weight, _), part in zip(remembered, parts, strict=True)), torch.zeros_like(x))
 
     return predict
 
 
-def joined_predictor(model: OccluModel, remembered: Memories, windows: Windows) -> Denoise:
-    """A denoiser of the whole clip's latent (1, L, C) in overlapping windows, joined by their weights."""
-    predict = predictor(model, remembered)
+def joined_predictor(model: OccluModel, remembered: Memories, windows: Windows, kept: Sequence[int] = ()) -> Denoise:
+    """A denoiser of the whole clip's latent (1, L, C) in overlapping windows, joined by their weights; kept as above."""
+    predict = predictor(model, remembered, kept)
 
     def whole(x: Tensor, t: int) -> Tensor:
         parts = predict(torch.cat([x[:, part] for part in windows]), t)
@@ -176,6 +189,7 @@ def generate(
     """
     check_steps(model, steps)
     laps: dict[str, float] = {}
+    kept = spaced_timesteps(len(model.schedule), steps)
     started = time.perf_counter()
     overlapping = overlapping and len(clip) > WINDOW
     generator = torch.Generator().manual_seed(seed)  # on the CPU, so that every device starts from the same numbers
@@ -191,16 +205,15 @@ def generate(
         padded = _whole_latents(clip)
         latents = Windows(len(padded) // FACTOR, WINDOW // FACTOR, OVERLAP // FACTOR)
         frames = np.array([FACTOR * part.start + np.arange(WINDOW) for part in latents])
-        denoise = joined_predictor(model, memories(model, padded, frames, guidance, heard), latents)
+        denoise = joined_predictor(model, memories(model, padded, frames, guidance, heard), latents, kept)
         start = noise(1, latents.total)
     else:
         pieces = cut(len(clip))
-        denoise = predictor(model, memories(model, clip, pieces.frames, guidance, heard))
+        denoise = predictor(model, memories(model, clip, pieces.frames, guidance, heard), kept)
         start = noise(len(pieces.frames), WINDOW // FACTOR)
     laps["features"] = time.perf_counter() - started
 
     started = time.perf_counter()
-    kept = spaced_timesteps(len(model.schedule), steps)
     latent = ddim(denoise, start, model.schedule, steps, kept=kept, step_done=lambda s, n: progress("sampling", s, n))
     laps["sampling"] = time.perf_counter() - started
 
