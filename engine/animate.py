@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from .audio import load_audio
 from .devices import FULL_ENGINE, NUMPY, starter_device
 from .emotion_curve import EMOTIONS, checked, facts, weights_at
 from .errors import Cancelled, InputError
+from .model_folder import read_config, whole_model
 from .motion import FaceMotion
 from .parts import find_part, frame_range
 
@@ -207,11 +207,9 @@ def model_folder(name: str) -> Path:
 @lru_cache(maxsize=1)
 def _load(folder: Path, device: str, written: int) -> Starter | LgldmModel:
     """`written` makes a model that was converted or trained anew load anew."""
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("kind", "starter")
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
-    if kind not in KINDS:
+    with whole_model(folder):
+        kind = read_config(folder).get("kind", "starter")
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"The model in '{folder}' is of the kind '{kind}', which this engine does not know.")
     if kind == "starter":
         from .starter.pipeline import load

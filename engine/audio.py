@@ -26,7 +26,8 @@ MEL_RANGE = (50.0, 7600.0)  # Hz
 MAX_SECONDS = 4 * 3600
 # Frames quieter than this below full scale are never amplified to speech level (digital silence, room tone).
 QUIETEST_SPEECH_DB = -55.0
-LONGEST_FILTER = 200_000  # of the two factors of a change of rate; above, the claimed rate is damage
+RATES = (1_000, 2_000_000)  # Hz; a sound that claims another is damaged, and would be resampled for hours
+LONGEST_FILTER = 200_000  # of the two factors of a change of rate
 
 
 def load_audio(path: str | os.PathLike[str]) -> np.ndarray:
@@ -77,7 +78,7 @@ def resample(samples: np.ndarray, rate: int) -> np.ndarray:
         return np.ascontiguousarray(samples, dtype=np.float32)
     common = math.gcd(rate, SAMPLE_RATE)
     up, down = SAMPLE_RATE // common, rate // common
-    if max(up, down) > LONGEST_FILTER:
+    if not RATES[0] <= rate <= RATES[1] or max(up, down) > LONGEST_FILTER:
         raise InputError(f"The sound claims {rate} samples per second, which is no rate of sound.")
     reach = 10 * max(up, down)
     at = np.arange(-reach, reach + 1) / max(up, down)
@@ -146,7 +147,7 @@ def _read_with_soundfile(path: Path) -> tuple[np.ndarray, int]:
         with soundfile.SoundFile(path) as file:
             if file.frames > MAX_SECONDS * file.samplerate:
                 raise InputError(f"The sound file '{path.name}' is longer than {MAX_SECONDS // 3600} hours.")
-            blocks = [b.mean(axis=1) for b in file.blocks(1 << 18, dtype="float32", always_2d=True)]
+            blocks = [b.mean(axis=1) for b in file.blocks(max(1, (1 << 18) // file.channels), dtype="float32", always_2d=True)]
             rate = file.samplerate
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise _NotForSoundfile from error

@@ -18,7 +18,7 @@ def describe_failure(id: str | None, error: BaseException) -> Failure:
         return Failure(id, "input", str(error))
     if isinstance(error, ImportError):
         return Failure(id, "install", f"The engine's Python environment is incomplete ({error}).", detail)
-    if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
+    if out_of_memory(error):
         return Failure(id, "memory", "There is not enough memory for this clip; try a shorter one or the CPU.", detail)
     if isinstance(error, OSError):
         where = f" ('{error.filename}')" if error.filename else ""
@@ -31,7 +31,8 @@ def describe_failure(id: str | None, error: BaseException) -> Failure:
     return Failure(id, "internal", message, detail)
 
 
-def _is_torch_out_of_memory(error: BaseException) -> bool:
-    """torch.OutOfMemoryError on a GPU, a RuntimeError with this text on the CPU; told apart without importing torch."""
+def out_of_memory(error: BaseException) -> bool:
+    """A MemoryError, torch.OutOfMemoryError of a GPU, or the RuntimeError of PyTorch's on the CPU; told without torch."""
     words = ("not enough memory", "can't allocate memory")
-    return type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in words)
+    named = type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, MemoryError) or named or any(word in str(error) for word in words)

@@ -11,16 +11,17 @@ import secrets
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from .array_archive import ArchiveError, check_archive, read_header
 from .frame_blocks import Blocks, stored_member, write_member
 
 ROTATION_NAMES = ("head", "jaw", "left_eye", "right_eye")
 OPTIONAL_ARRAYS = {"expression": (None,), "jaw_pose": (3,), "vertices": (None, 3), "landmarks68": (68, 3)}
+ARRAYS = ("fps", "channels", "weights", "rotations_names", "rotations", *OPTIONAL_ARRAYS, "meta")
 MAX_FRAMES = 10_000_000  # 46 hours at 60 fps; a larger header is damage, not a performance
-MAX_ARRAY_BYTES = 8 << 30
 BLOCKS_FROM = 512 << 20  # bytes; vertices from this size on are read from the file block by block
 
 
@@ -132,17 +133,12 @@ class FaceMotion:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FaceMotion:
-        """Read and check a motion file. Never unpickles. Raises MotionError (not a motion) or OSError (unreadable)."""
-        try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
-                if not isinstance(data, np.lib.npyio.NpzFile):
-                    raise MotionError(f"'{Path(path).name}' is not a motion file.")
-                _refuse_oversized(data, os.fstat(stream.fileno()).st_size)
-                arrays = {name: _read_array(Path(path), data, name) for name in data.files}
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, SyntaxError, MemoryError) as error:
-            if isinstance(error, MotionError):
-                raise
-            raise MotionError(f"'{Path(path).name}' is not a motion file ({type(error).__name__}).") from error
+        """Read and check a motion file; arrays of other names in it are left alone. Never unpickles.
+
+        Raises MotionError (not a motion) or OSError (unreadable).
+        """
+        with open(path, "rb") as stream:
+            arrays = _read_arrays(Path(path), stream)
         missing = {"fps", "channels", "weights"} - arrays.keys()
         if missing:
             raise MotionError(f"'{Path(path).name}' lacks {', '.join(sorted(missing))}: it is not a motion file.")
@@ -152,7 +148,7 @@ class FaceMotion:
                 raise MotionError(f"'{Path(path).name}' has '{name}' of type {array.dtype}, which does not fit.")
         try:
             meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MotionError(f"'{Path(path).name}' has a damaged 'meta' entry.") from error
         if not isinstance(meta, dict) or arrays["fps"].ndim != 0 or arrays["channels"].ndim != 1:
             raise MotionError(f"'{Path(path).name}' is not a motion file.")
@@ -165,6 +161,23 @@ class FaceMotion:
             **{n: arrays.get(n) for n in OPTIONAL_ARRAYS},
             meta=meta,
         )
+
+
+def _read_arrays(path: Path, stream: BinaryIO) -> dict[str, np.ndarray | Blocks]:
+    """The arrays of an open motion file by name, nothing of them checked but their size. Raises MotionError."""
+    try:
+        if not zipfile.is_zipfile(stream):
+            raise MotionError(f"'{path.name}' is not a motion file.")
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as data:
+            check_archive(data.zip, os.fstat(stream.fileno()).st_size, ARRAYS, MAX_FRAMES)
+            return {name: _read_array(path, data, name) for name in data.files if name in ARRAYS}
+    except MotionError:
+        raise
+    except ArchiveError as error:
+        raise MotionError(f"The motion file '{path.name}' {error}.") from None
+    except Exception as error:  # zip, zlib and numpy raise almost anything over a damaged file
+        raise MotionError(f"'{path.name}' is not a motion file ({type(error).__name__}).") from error
 
 
 def _refuse_infinite(name: str, array: np.ndarray) -> None:
@@ -187,7 +200,7 @@ def _read_array(path: Path, data: np.lib.npyio.NpzFile, name: str) -> np.ndarray
     if name != "vertices" or len(found) != 1 or found[0].file_size < BLOCKS_FROM:
         return data[name]
     with data.zip.open(found[0]) as member:
-        shape, fortran, dtype = _header(member)
+        shape, fortran, dtype = read_header(member)
         blocks = stored_member(path, found[0], shape) if len(shape) == 3 and dtype == np.dtype("<f4") and not fortran else None
         if blocks is None:
             return data[name]
@@ -195,19 +208,3 @@ def _read_array(path: Path, data: np.lib.npyio.NpzFile, name: str) -> np.ndarray
             _refuse_infinite(name, np.frombuffer(piece, "<f4"))
     return blocks
 
-
-def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(member)
-
-
-def _refuse_oversized(data: np.lib.npyio.NpzFile, file_bytes: int) -> None:
-    """Read the headers alone first, so that a small file cannot claim the machine's memory."""
-    for member in data.zip.infolist():
-        with data.zip.open(member) as stream:
-            shape, _, dtype = _header(stream)
-        in_blocks = member.filename == "vertices.npy" and member.compress_type == zipfile.ZIP_STORED
-        most = max(file_bytes, BLOCKS_FROM) if in_blocks else MAX_ARRAY_BYTES
-        if any(s < 0 or s > MAX_FRAMES for s in shape) or int(np.prod(shape, dtype=object)) * dtype.itemsize > most:
-            raise MotionError(f"The motion file claims an array of shape {shape}, which is too large to be a motion.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from . import __version__
 from .animate import ASSETS, with_geometry
 from .errors import Cancelled, InputError
+from .model_folder import read_config
 from .motion import FaceMotion
 from .occlufacediff.occlusion import NamedPart, named_visibility
 
@@ -212,10 +212,10 @@ def _load(folder: Path, device: str, written: int) -> Tracker | OccluModel:
     readers: dict[str, Callable[[Path, torch.device], Tracker | OccluModel]]
     readers = {published.KIND: published.load_model, starter.KIND: starter.load_tracker}
     try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        kind = read_config(folder)["kind"]
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"There is no model in '{folder}': it has no config.json that names its kind.") from error
-    if kind not in readers:
+    if not isinstance(kind, str) or kind not in readers:
         known = "' and '".join(readers)
         raise InputError(f"The model in '{folder}' is of the kind '{kind}', which does not follow faces; '{known}' do.")
     return readers[kind](folder, torch.device(device))

@@ -14,7 +14,7 @@ import numpy as np
 
 from .errors import InputError
 
-BLOCK = 1 << 18  # frames read at a time
+BLOCK = 1 << 18  # samples of all channels read at a time
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # of the fmt chunk (Microsoft, mmreg.h)
 STREAMED = (0, 0xFFFFFFFF)  # lengths of a data chunk that was written before its end was known
 KINDS = {(PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "u1", (PCM, 32): "<i4", (FLOAT, 32): "<f4", (FLOAT, 64): "<f8"}
@@ -76,10 +76,11 @@ def read_samples(path: Path, header: Header) -> np.ndarray:
     frame = header.channels * header.bits // 8
     frames = header.length // frame
     out = np.empty(frames, np.float32)
+    block = max(1, BLOCK // header.channels)
     with open(path, "rb") as stream:
         stream.seek(header.begin)
-        for start in range(0, frames, BLOCK):
-            count = min(BLOCK, frames - start)
+        for start in range(0, frames, block):
+            count = min(block, frames - start)
             out[start : start + count] = _decode(_exactly(stream, count * frame), header).mean(axis=1)
     return out
 

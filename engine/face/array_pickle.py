@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 MAX_BYTES = 4 << 30
+MAX_DENSE = 512 << 20  # bytes of a sparse matrix made dense; FLAME's joints of its vertices are 200 kB
 MAX_DEPTH = 50
+# What a pickle may unfold to, in bytes: it may mention one list many times, each of which mentions another many times.
+UNFOLDED, RATIO = 64 << 20, 8
 # Letters of dtypes that are plain numbers or text: no objects, no records.
 PLAIN_KINDS = frozenset("biufSU?")
 
@@ -28,9 +31,11 @@ class ArrayPickleError(ValueError):
 class _Standin:
     """Takes any arguments and any state and does nothing with them until `value` is asked for."""
 
+    args: tuple[Any, ...] = ()  # an object that a pickle makes without arguments never comes to `__init__`
+    state: Any = None
+
     def __init__(self, *args: Any):
         self.args = args
-        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -139,7 +144,7 @@ class _Sparse(_Standin):
         try:
             shape = tuple(int(n) for n in parts["_shape"])
             data, indices, pointers = (np.asarray(parts[n]) for n in ("data", "indices", "indptr"))
-            if len(shape) != 2 or np.prod(shape, dtype=object) * 8 > MAX_BYTES:
+            if len(shape) != 2 or min(shape) < 0 or np.prod(shape, dtype=object) * 8 > MAX_DENSE:
                 raise ValueError
             outer = np.repeat(np.arange(len(pointers) - 1), np.diff(pointers))
             dense = np.zeros(shape, data.dtype)
@@ -205,7 +210,10 @@ def load_array_pickle(path: str | os.PathLike[str]) -> Any:
 def loads_array_pickle(data: bytes, name: str = "the pickle") -> Any:
     """As `load_array_pickle`, from bytes."""
     try:
-        return _resolve(_Unpickler(io.BytesIO(data), encoding="latin1").load(), 0)
+        content = _Unpickler(io.BytesIO(data), encoding="latin1").load()
+        if _unfolded(content, {}, 0) > max(UNFOLDED, RATIO * len(data)):
+            raise ArrayPickleError("It repeats itself without end.")
+        return _resolve(content, 0)
     except ArrayPickleError as error:
         raise ArrayPickleError(f"'{name}' was not read: {str(error)[0].lower() + str(error)[1:]}") from None
     except Exception as error:  # a damaged pickle can raise almost anything while it is interpreted
@@ -223,6 +231,25 @@ def _make_array(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != len(raw):
         raise ArrayPickleError("The pickle holds an array that is cut off.")
     return np.frombuffer(raw, dtype).reshape(shape, order=order).copy()
+
+
+def _unfolded(value: Any, known: dict[int, int], depth: int) -> int:
+    """About how many bytes a value takes once everything that it mentions is copied. known: the same by id."""
+    if depth > 4 * MAX_DEPTH:  # four levels of stand-ins and their states make one of what they stand for
+        raise ArrayPickleError("The pickle is nested too deeply.")
+    if id(value) in known:
+        return known[id(value)]
+    size = 32
+    if isinstance(value, (bytes, bytearray, str)):
+        size += len(value)
+    elif isinstance(value, _Standin):
+        size += _unfolded(value.args, known, depth + 1) + _unfolded(value.state, known, depth + 1)
+    elif isinstance(value, dict):
+        size += sum(_unfolded(k, known, depth + 1) + _unfolded(v, known, depth + 1) for k, v in value.items())
+    elif isinstance(value, (list, tuple)):
+        size += sum(_unfolded(v, known, depth + 1) for v in value)
+    known[id(value)] = size
+    return size
 
 
 def _resolve(value: Any, depth: int) -> Any:

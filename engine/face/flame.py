@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..array_archive import ArchiveError, check_archive
 from .array_pickle import ArrayPickleError, load_array_pickle
 
 JOINTS = ("global", "neck", "jaw", "left_eye", "right_eye")
@@ -23,6 +24,7 @@ JAW = JOINTS.index("jaw")
 SPLITS = {400: 300, 150: 100}
 NEEDED = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
 ROOT_PARENT = 2**32 - 1
+LONGEST = 10_000_000  # an axis of any array of the file
 POSE_CHUNK = 64  # frames posed at once: bounds memory to tens of MB
 
 
@@ -65,7 +67,9 @@ def load_flame(path: str | os.PathLike[str]) -> FlameModel:
         content = _read_npz(path) if zipfile.is_zipfile(path) else load_array_pickle(path)
     except ArrayPickleError as error:
         raise FlameError(str(error)) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except ArchiveError as error:
+        raise FlameError(f"'{path.name}' is not a FLAME file: it {error}.") from None
+    except Exception as error:  # zip, zlib and numpy raise almost anything over a damaged file
         raise FlameError(f"'{path.name}' is damaged or not a FLAME file.") from error
     if not isinstance(content, Mapping):
         raise FlameError(f"'{path.name}' is not a FLAME file.")
@@ -180,4 +184,5 @@ def _pose_chunk(model: FlameModel, rest: np.ndarray, expression: np.ndarray, pos
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as data:
+        check_archive(data.zip, path.stat().st_size, NEEDED, LONGEST)
         return {n: data[n] for n in data.files if n in NEEDED}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..model_folder import MOST_LAYERS
 from .audio_encoders import AudioEncoder, AudioEncoderConfig, infer_config, new_names
 from .datasets import DATASETS, Dataset
 from .denoiser import DenoiserConfig
@@ -27,6 +29,7 @@ from .vqvae import VQVAEConfig
 
 AUDIO_PREFIX = "audio_encoder."
 DENOISER_PREFIX = "denoise_fn."
+LONGEST = 10_000_000  # an axis of a tensor
 STATE_KEYS = ("model", "state_dict")  # MEAD's trainers write the first, CodeTalker's the second
 
 
@@ -61,7 +64,22 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise InputError(f"The checkpoint '{name}' has no 'model' or 'state_dict' with tensors in it.")
     if all(str(k).startswith("module.") for k in state):
         state = {str(k).removeprefix("module."): v for k, v in state.items()}
-    return {str(k): v for k, v in state.items()}
+    state = {str(k): v for k, v in state.items()}
+    for tensor, value in state.items():
+        if reason := _why_strange(tensor, value):
+            raise InputError(f"The checkpoint '{name}' is damaged or was made to do harm: '{tensor[:80]}' {reason}.")
+    return state
+
+
+def _why_strange(name: str, value: Tensor) -> str:
+    """What no model's tensor is and what would cost more than the file is worth, or ""."""
+    if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+        return "is not a tensor of plain numbers"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes() or any(n > LONGEST for n in value.shape):
+        return f"claims the shape {tuple(value.shape)}"
+    if any(int(number) > MOST_LAYERS for number in re.findall(r"\.([0-9]{1,9})(?=[0-9.]|$)", name)):
+        return "counts more layers than any model has"
+    return ""
 
 
 def stage_of(names: Mapping[str, Any]) -> int:
@@ -299,7 +317,8 @@ def _rows(state: Mapping[str, Tensor], table: str) -> int:
 
 def _count(found: Mapping[str, Any], prefix: str) -> int:
     """Consecutively numbered things under a prefix: one more than the highest number."""
-    return 1 + max((int(n.removeprefix(prefix).split(".")[0]) for n in found if n.startswith(prefix)), default=-1)
+    parts = [n.removeprefix(prefix).split(".")[0] for n in found if n.startswith(prefix)]
+    return 1 + max((int(p) for p in parts if p.isdecimal()), default=-1)
 
 
 def _check_division(name: str, whole: int, part: int, whole_label: str, part_label: str) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ..diffusion.schedule import Schedule, cosine_schedule
 from ..errors import InputError
 from ..face.flame import FlameModel
+from ..model_folder import read_config, whole_model
 from .audio_encoders import AudioEncoder, AudioEncoderConfig
 from .datasets import DATASETS, Dataset
 from .denoiser import Denoiser, DenoiserConfig
@@ -188,11 +189,10 @@ def check_folder(folder: Path) -> None:
 
 def load_model(folder: Path, device: torch.device) -> LgldmModel:
     """Read a model folder. Raises InputError when it is incomplete, damaged, or does not fit together."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        config = ModelConfig.from_json(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    with whole_model(folder):
+        config = ModelConfig.from_json(read_config(folder))
         tensors = load_file(folder / WEIGHTS)
         with torch.device("meta"):
             parts: dict[str, nn.Module] = {
@@ -216,8 +216,6 @@ def load_model(folder: Path, device: torch.device) -> LgldmModel:
             flame=_flame(tensors),
             device=device,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
 
 
 def _check_heads(part: str, width: int, heads: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..array_archive import read_header
 from ..errors import InputError
 from ..face.array_pickle import ArrayPickleError, load_array_pickle
 from ..face.flame import FlameError, load_flame, pose_flame
@@ -22,7 +23,7 @@ def load_template(path: Path, subject: str | None = None) -> np.ndarray:
         raise InputError(f"There is no file '{path}'.")
     try:
         if path.suffix == ".npy":
-            vertices = np.load(path, allow_pickle=False)
+            vertices = _of_array(path)
         elif path.suffix == ".npz":
             vertices = _of_flame(path)
         else:
@@ -33,13 +34,22 @@ def load_template(path: Path, subject: str | None = None) -> np.ndarray:
         vertices = np.asarray(vertices, np.float32).reshape(-1)
     except (ArrayPickleError, FlameError) as error:
         raise InputError(str(error)) from None
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # numpy raises almost anything over a damaged file
         raise InputError(f"'{path.name}' is damaged or holds no vertices.") from error
     if vertices.size == 0 or vertices.size % 3 or not np.isfinite(vertices).all():
         raise InputError(f"'{path.name}' holds no vertices: its numbers do not come in threes.")
     return vertices
+
+
+def _of_array(path: Path) -> np.ndarray:
+    with open(path, "rb") as stream:
+        shape, _, dtype = read_header(stream)
+        if int(np.prod(shape, dtype=object)) * dtype.itemsize > path.stat().st_size:
+            raise InputError(f"'{path.name}' is cut off: it claims an array of shape {shape}.")
+        stream.seek(0)
+        return np.load(stream, allow_pickle=False)
 
 
 def _of_flame(path: Path) -> np.ndarray:

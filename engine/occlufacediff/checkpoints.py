@@ -241,4 +241,5 @@ def _heads(name: str, width: int, wanted: int | None, released: int) -> int:
 
 def _count(found: Mapping[str, Any], prefix: str) -> int:
     """Consecutively numbered things under a prefix: one more than the highest number."""
-    return 1 + max((int(n.removeprefix(prefix).split(".")[0]) for n in found if n.startswith(prefix)), default=-1)
+    parts = [n.removeprefix(prefix).split(".")[0] for n in found if n.startswith(prefix)]
+    return 1 + max((int(p) for p in parts if p.isdecimal()), default=-1)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from torch import Tensor, nn
 
 from ..diffusion.respacing import cosine_betas, improved_schedule
 from ..diffusion.schedule import Schedule
-from ..errors import InputError
 from ..lgldm.audio_encoders import AudioEncoder, AudioEncoderConfig
-from ..model_folder import CONFIG, WEIGHTS, write_folder
+from ..model_folder import WEIGHTS, read_config, whole_model, write_folder
 from .denoiser import Denoiser, DenoiserConfig
 from .flint import Flint, FlintConfig
 
@@ -72,11 +70,10 @@ def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) ->
 
 def load_model(folder: Path, device: torch.device) -> OccluModel:
     """Read a model folder. Raises InputError when it is incomplete, damaged, or does not fit together."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        config = ModelConfig.from_json(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    with whole_model(folder):
+        config = ModelConfig.from_json(read_config(folder))
         tensors = load_file(folder / WEIGHTS)
         with torch.device("meta"):
             parts: dict[str, nn.Module] = {
@@ -95,5 +92,3 @@ def load_model(folder: Path, device: torch.device) -> OccluModel:
             schedule=improved_schedule(cosine_betas(config.denoiser.timesteps)),
             device=device,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error

@@ -7,7 +7,6 @@ that follows are computed here, so that both give the same performance for the s
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from .. import life
 from ..audio import SAMPLE_RATE, log_mel
 from ..diffusion.samplers import ddim
 from ..diffusion.schedule import Schedule, cosine_schedule_arrays
-from ..errors import InputError
 from ..face.arkit import ARKIT_52
+from ..model_folder import read_config, whole_model
 from ..motion import ROTATION_NAMES, FaceMotion
 from ..tensor_file import read_tensors
 from .contacts import HEAD, apply_contacts
@@ -83,8 +82,8 @@ def load(folder: Path, device: str) -> Starter:
 
     device: "numpy" (no torch is imported), "cpu", "cuda" or "mps". Raises InputError when the files do not fit.
     """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with whole_model(folder):
+        config = read_config(folder)
         tensors = read_tensors(folder / "starter.safetensors")
         return Starter(
             name=config["name"],
@@ -99,10 +98,6 @@ def load(folder: Path, device: str) -> Starter:
             motion_scale=tensors["latent.scale"],
             schedule=cosine_schedule_arrays(config["denoiser"]["timesteps"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, IndexError, AttributeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
 
 
 def load_networks(config: dict[str, Any], tensors: dict[str, np.ndarray], device: str) -> Networks:

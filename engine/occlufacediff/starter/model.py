@@ -6,7 +6,6 @@ ears are a copy of the starter's speech encoder as it was when the tracker was t
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ from torch import Tensor, nn
 
 from ...diffusion.respacing import cosine_betas, improved_schedule
 from ...diffusion.schedule import Schedule
-from ...errors import InputError
-from ...model_folder import CONFIG, WEIGHTS, write_folder
+from ...model_folder import WEIGHTS, read_config, whole_model, write_folder
 from ...starter.encoder import EncoderConfig, SpeechEncoder
 from ..denoiser import Denoiser, DenoiserConfig
 from ..flint import Flint, FlintConfig
@@ -82,11 +80,10 @@ def save_tracker(folder: Path, config: TrackerConfig, tensors: dict[str, Tensor]
 
 def load_tracker(folder: Path, device: torch.device) -> Tracker:
     """Read a model folder. Raises InputError when it is incomplete, damaged, or does not fit together."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
-        config = TrackerConfig.from_json(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    with whole_model(folder):
+        config = TrackerConfig.from_json(read_config(folder))
         tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_file(folder / WEIGHTS).items()}
         parts: dict[str, nn.Module] = {
             "ears": SpeechEncoder(config.ears),
@@ -107,5 +104,3 @@ def load_tracker(folder: Path, device: torch.device) -> Tracker:
             schedule=improved_schedule(cosine_betas(config.denoiser.timesteps)),
             device=device,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"The model in '{folder}' is incomplete or damaged ({type(error).__name__}).") from error
