@@ -3,11 +3,25 @@
 
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
-    from . import head_properties, installation, panels, preferences, properties, session
-    from .operators import add_head, adjust, dialogue, engine, export, generate, install, regenerate, sync, takes, thin
+    from . import head_properties, installation, panels, preferences, properties, session, video_properties
+    from .operators import (
+        add_head,
+        adjust,
+        dialogue,
+        engine,
+        export,
+        generate,
+        install,
+        regenerate,
+        sync,
+        takes,
+        thin,
+        track,
+    )
 
-    state = [preferences, properties, head_properties, session, installation]
-    return [*state, add_head, engine, install, generate, dialogue, regenerate, sync, takes, adjust, thin, export, panels]
+    state = [preferences, properties, head_properties, video_properties, session, installation]
+    speech = [add_head, engine, install, generate, track, dialogue]
+    return [*state, *speech, regenerate, sync, takes, adjust, thin, export, panels]
 
 
 def register() -> None:

@@ -47,6 +47,30 @@ def speed_of(strip: bpy.types.Strip, source_frames: int) -> float | None:
     return (source_frames - on_last_frame) / (keys[-1] - keys[0]) if len(keys) == 2 and keys[-1] > keys[0] else None
 
 
+def movie_trims(strip: bpy.types.MovieStrip) -> tuple[int, int]:
+    """How many frames of its file a movie strip leaves out for good, before and after its content."""
+    if hasattr(strip, "content_trim_start"):
+        return strip.content_trim_start, strip.content_trim_end
+    return strip.animation_offset_start, strip.animation_offset_end
+
+
+def movie_speed(strip: bpy.types.MovieStrip, source_frames: int, ratio: float) -> float | None:
+    """Frames of its file per frame of the scene that a movie strip shows; None when that changes on the way.
+
+    source_frames: of the file, less what is left out for good. ratio: the file's frames per second over the scene's. Without
+    retiming keys a strip shows frame after frame, or keeps the file's own speed when it was added so; Python sees only its
+    length.
+    """
+    keys = [key.timeline_frame for key in strip.retiming_keys]
+    duration = strip.content_duration if hasattr(strip, "content_duration") else strip.frame_duration
+    if len(keys) < 2:
+        return 1.0 if duration == source_frames else ratio if abs(duration - source_frames / ratio) < 1 else None
+    end = strip_content_start(strip) + duration
+    if len(keys) > 2 or not end - 1 <= keys[-1] <= end or keys[-1] <= keys[0]:
+        return None
+    return (source_frames - (keys[-1] == end - 1)) / (keys[-1] - keys[0])  # 4.5 keys the last frame, 5.0 the end
+
+
 def strip_content_start(strip: bpy.types.Strip) -> float:
     """The frame of the sequencer's scene at which the strip's untrimmed content begins."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import bpy
 
-from ..engine.messages import Check, Generate
+from ..engine.messages import Generate
+from ..engine.messages import Job as Question
 from ..engine.motion import FaceMotion
 from . import compat, passages, strips, take_list, takes
 from .bake import BakeError, Take
@@ -50,13 +51,24 @@ class Speech:
             sound.path, sound.seconds, sound.timing, strip.name, Reference.to("scenes", scene), span, start, digest
         )
 
+    kind: ClassVar[str] = "sound"
+
+    @property
+    def name(self) -> str:
+        """What takes call it."""
+        return self.strip
+
+    def strip_in(self, edit: bpy.types.Scene) -> bpy.types.Strip | None:
+        """The strip in the sequencer's scene, or None."""
+        return strips.find_strip(edit, self.strip)
+
     def timing_in(self, scene: bpy.types.Scene) -> Timing:
         """The timing in frames of the head's scene. A strip that was only moved since then takes the face along.
 
         The sequencer's scene and the strip must still be there.
         """
         edit = self.scene.find()
-        strip = strips.find_strip(edit, self.strip)
+        strip = self.strip_in(edit)
         timing = self.timing
         first, after_last = strips.audible_span(strip)
         if after_last - first == self.span[1] - self.span[0]:
@@ -79,13 +91,14 @@ class Generation:
     extend_range: bool = False
     vertices: VertexOptions = field(default_factory=VertexOptions)
     shares: bool = False
-    message: ClassVar[type[Generate | Check]] = Generate  # what the engine is asked
+    message: ClassVar[type[Question]] = Generate  # what the engine is asked
     job: Job | None = None
     motion: FaceMotion | None = None
     note: str = ""  # what the take says about its exactness
 
-    def request(self, folder: Path) -> tuple[Path, dict[str, Any]]:
-        """The sound and the options that the engine is given; files that they name go to the folder."""
+    def request(self, folder: Path) -> tuple[Path | None, dict[str, Any]]:
+        """The sound and the options that the engine is given; files that they name go to the folder. Without a sound the
+        options name where it is."""
         options = {**self.options, "model": bpy.path.abspath(self.model)}
         return self.speech.path, {**options, **self.feeling.options(folder, self.grid().rate)}
 
@@ -100,8 +113,9 @@ class Generation:
             return "The scene was deleted while its face was being generated, so nothing was changed."
         if head is None or scene not in head.users_scene:
             return "The head was deleted while its face was being generated, so nothing was changed."
-        if strips.find_strip(edit, self.speech.strip) is None:
-            return "The sound strip was deleted or renamed while the face was being generated, so nothing was changed."
+        if self.speech.strip and self.speech.strip_in(edit) is None:
+            what = f"The {self.speech.kind} strip was deleted or renamed"
+            return f"{what} while the face was being generated, so nothing was changed."
         return ""
 
     def write(self, begun: dict[int, Reference]) -> Take:
@@ -120,8 +134,8 @@ class Generation:
         if action is not None:
             take = passages.add(head, action, self.motion, timing)
         else:
-            what = f"{head.name} dialogue" if self.shares else self.speech.strip
-            label = f"{what} {self.feeling.label()} {self.options['seed']}"
+            what = f"{head.name} dialogue" if self.shares else self.speech.name
+            label = f"{what} {self.manner()} {self.options['seed']}"
             facts = {"intensity": self.feeling.intensity}
             take = takes.write(head, self.motion, timing, label, facts, self.vertices)
             if self.shares:
@@ -132,6 +146,10 @@ class Generation:
         if self.extend_range:
             scene.frame_end = max(scene.frame_end, take.frame_end)
         return take
+
+    def manner(self) -> str:
+        """A word or two in the take's name."""
+        return self.feeling.label()
 
     def passage(self, take: Take, timing: Timing) -> Passage:
         """What the take keeps, to be made again from."""

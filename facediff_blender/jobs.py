@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.messages import Cancelled, Check, Event, Failure, Generate, Progress, Result
+from ..engine.messages import Cancelled, Event, Failure, Generate, Progress, Result
+from ..engine.messages import Job as Question
 from .engine_client import EngineClient, EngineError
 
 SMOOTHING = 0.3  # weight of a new estimate of the time left against the one that is counting down
@@ -44,7 +45,7 @@ class Job:
     sentence of a failure, or why it was cancelled), code (of a failure), detail (for a report to the developers), seconds
     (per stage)."""
 
-    def __init__(self, request: Generate | Check, client: EngineClient) -> None:
+    def __init__(self, request: Question, client: EngineClient) -> None:
         self.request = request
         self.state = JobState.PREPARING if client.state == "ready" else JobState.STARTING
         self.stage = ""
@@ -156,11 +157,15 @@ class Jobs:
         self.active: dict[str, Job] = {}
         self._clock = clock
 
-    def submit(self, audio: str, message: type[Generate | Check] = Generate, **options: Any) -> Job:
-        """Begin a job. options: the fields of the message besides id, audio and out. Never raises for the engine's
-        sake: where it cannot be started the job returned is FAILED already and says why."""
+    def submit(self, audio: str | None, message: type[Question] = Generate, **options: Any) -> Job:
+        """Begin a job. audio: None where the message's other fields say it. options: its fields besides id, audio and out.
+
+        Never raises for the engine's sake: where it cannot be started the job returned is FAILED already and says why.
+        """
         id = uuid.uuid4().hex[:12]
-        job = Job(message(id=id, audio=audio, out="", **options), self.client)
+        if audio is not None:
+            options["audio"] = audio
+        job = Job(message(id=id, out="", **options), self.client)
         try:
             job.request = replace(job.request, out=str(self.client.scratch / f"{id}.npz"))
             self.client.send(job.request)

@@ -21,8 +21,8 @@ def _is_mesh(_settings: bpy.types.PropertyGroup, obj: bpy.types.Object) -> bool:
     return obj.type == "MESH"
 
 
-def _has_sound(_settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
-    return any(True for _ in strips.sound_strips(scene))
+def _has_strips(_settings: bpy.types.PropertyGroup, scene: bpy.types.Scene) -> bool:
+    return any(strip.type in ("SOUND", "MOVIE") for strip in compat.all_strips(scene))
 
 
 def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, _typed: str) -> list[str]:
@@ -88,9 +88,9 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
     )
     sequencer_scene: bpy.props.PointerProperty(
         name="Scene",
-        description="The scene whose sequencer holds the sound. When empty: the one that the sequencer shows",
+        description="The scene whose sequencer holds the sound or the movie. When empty: the one that the sequencer shows",
         type=bpy.types.Scene,
-        poll=_has_sound,
+        poll=_has_strips,
     )
     strip: bpy.props.StringProperty(
         name="Strip",

@@ -30,7 +30,8 @@ class Passage:
 
     first, last: frames of the head's scene (inclusive); start, rate: the timing of the sound in that scene; sound: SHA-256
     of what was heard; feeling: `Feeling.to_facts`; model, seed, steps, mouth_variation, device: as the engine used them;
-    vertices: how the vertices of a model's own mesh were written; part: when only a part was made anew.
+    vertices: how the vertices of a model's own mesh were written; part: when only a part was made anew; video: when it
+    follows an actor instead (`tracking.Tracking.passage`).
     """
 
     strip: str
@@ -48,6 +49,7 @@ class Passage:
     device: str = "auto"
     vertices: dict[str, Any] = field(default_factory=dict)
     part: Part | None = None
+    video: dict[str, Any] | None = None
 
     def options(self) -> dict[str, Any]:
         """The fields of `Generate` that make it again, besides the model."""

@@ -184,7 +184,8 @@ def _start_next(batch: Batch) -> None:
             continue
         try:
             audio, options = generation.request(batch.folder)
-            generation.job = engine(bpy.context).submit(str(audio), generation.message, **options)
+            sound = None if audio is None else str(audio)
+            generation.job = engine(bpy.context).submit(sound, generation.message, **options)
         except (EngineError, OSError) as error:
             batch.book(str(error), failed=True)
             continue

@@ -37,7 +37,7 @@ def why_not(context: bpy.types.Context) -> str:
     for strip, head in spoken:
         if not head.users_scene:
             return f"The head '{head.name}' of the strip '{strip.name}' is in no scene."
-        if reason := generate.why_no_match(settings, head):
+        if reason := generate.why_no_match(settings.model, head):
             return reason
     for head in {head for _, head in spoken}:
         own = [strip for strip, speaker in spoken if speaker == head]

@@ -21,7 +21,7 @@ def why_not(context: bpy.types.Context) -> str:
         return "A generation is running."
     if (head := settings.chosen_head(context)) is None:
         return "Add a head, or choose one."
-    if reason := why_no_match(settings, head):
+    if reason := why_no_match(settings.model, head):
         return reason
     scene, strip = settings.scene_of_strips(context), settings.chosen_strip(context)
     if strip is None:
@@ -31,11 +31,11 @@ def why_not(context: bpy.types.Context) -> str:
     return strips.why_unheard(scene, strip)
 
 
-def why_no_match(settings: bpy.types.PropertyGroup, head: bpy.types.Object) -> str:
-    """One sentence on why the chosen model does not fit the head, or ""."""
-    if settings.model:
-        found = (Path(settings.model_folder()) / "config.json").is_file()
-        return "" if found else f"The folder '{settings.model}' holds no model: it has no config.json."
+def why_no_match(model: str, head: bpy.types.Object) -> str:
+    """One sentence on why the model does not fit the head, or "". model: its folder as the user gave it, "" the starter."""
+    if model:
+        found = (Path(bpy.path.abspath(model)) / "config.json").is_file()
+        return "" if found else f"The folder '{model}' holds no model: it has no config.json."
     keys = head.data.shape_keys
     if keys is None or not set(ARKIT_52) & set(keys.key_blocks.keys()):
         return f"'{head.name}' has none of ARKit's shape keys: choose a model of its mesh under Advanced."

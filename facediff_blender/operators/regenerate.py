@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import keyframes, parts, preferences, session, strips, take_list, written
+from .. import keyframes, parts, preferences, session, strips, take_list, tracking, written
 from ..generation import Speech
 from ..recipe import Passage
 from ..references import Reference
@@ -54,6 +54,8 @@ def why_not(context: bpy.types.Context) -> str:
     passage = speaks(action, *frames)
     if passage is None:
         return "The take was made by an older FaceDiff, which did not note from what."
+    if passage.video is not None:
+        return "A take that follows a video is made anew as a whole: press Track, or edit its keys."
     if frames[1] < passage.first or frames[0] > passage.last:
         return f"Nothing is spoken from frame {frames[0]} to {frames[1]}: choose frames from {passage.first} to {passage.last}."
     if problem := why_unheard(passage):
@@ -64,7 +66,9 @@ def why_not(context: bpy.types.Context) -> str:
 
 
 def why_unheard(passage: Passage) -> str:
-    """One sentence on why the strip of a passage cannot be heard any more, or ""."""
+    """One sentence on why the strip of a passage cannot be heard, or the video seen, any more, or ""."""
+    if passage.video is not None:
+        return tracking.why_not_repeatable(passage)
     scene = bpy.data.scenes.get(passage.scene)
     strip = strips.find_strip(scene, passage.strip) if scene is not None else None
     if strip is None:

@@ -29,6 +29,8 @@ def why_not(context: bpy.types.Context) -> str:
     passages = spoken(action)
     if not passages:
         return "The take was made by an older FaceDiff, which did not note from what."
+    if any(passage.video is not None for passage in passages):
+        return "Only a take that was made from sound can be checked."
     if "jawOpen" not in parts.names_in(head, action)[0]:
         return "Only a take of ARKit's shape keys can be checked."
     return next(filter(None, map(regenerate.why_unheard, passages)), "")

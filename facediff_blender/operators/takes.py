@@ -8,7 +8,7 @@ from .. import session, take_list, takes
 from ..bake import BakeError
 from ..generation import Generation
 from ..references import Reference
-from . import generate, regenerate
+from . import generate, regenerate, track
 from .current import chosen, why_no_take
 
 
@@ -148,6 +148,8 @@ class FACEDIFF_OT_repeat_take(bpy.types.Operator):
             return generate.begin(self, context, lambda folder: [regenerate.repetition(context, head, made, folder)])
 
         def prepare(folder: Path) -> list[Generation]:
+            if passages[-1].video is not None:
+                return [track.repetition(context, head, passages[-1], folder)]
             return [repetition(context, head, p, folder, shares=len(passages) > 1) for p in passages]
 
         return generate.begin(self, context, prepare)

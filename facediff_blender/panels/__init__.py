@@ -3,9 +3,9 @@
 
 def _modules() -> list:
     """The panels from top to bottom."""
-    from . import adjust, dialogue, emotion, export, head, regenerate, speech, sync, takes
+    from . import adjust, dialogue, emotion, export, head, regenerate, speech, sync, takes, video
 
-    return [head, speech, emotion, dialogue, takes, regenerate, sync, adjust, export]
+    return [head, speech, emotion, video, dialogue, takes, regenerate, sync, adjust, export]
 
 
 def register() -> None:

@@ -9,6 +9,8 @@ from ..jobs import Job, JobState
 
 STAGES = {
     "load": "Loading the model",
+    "detect": "Finding the face",
+    "look": "Looking for what hides it",
     "features": "Listening",
     "sampling": "Acting",
     "decode": "Shaping the face",
@@ -40,6 +42,18 @@ def progress_text(job: Job) -> str:
         if job.seconds_left is not None:
             words.append(f"{max(1, round(job.seconds_left))} s left")
     return " · ".join(words)
+
+
+def draw_progress(layout: bpy.types.UILayout) -> None:
+    """The progress bar of the running generation, and Cancel."""
+    generation = session.current.generation
+    if generation is None or generation.job is None:
+        return
+    share, number = session.progress()
+    text = progress_text(generation.job)
+    row = layout.row(align=True)
+    row.progress(factor=share, text=f"{number} · {text}" if number else text)
+    row.operator("facediff.cancel", text="", icon="X")
 
 
 def draw_message(layout: bpy.types.UILayout, width: int = 38) -> None:

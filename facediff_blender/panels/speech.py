@@ -4,7 +4,7 @@ import bpy
 
 from .. import compat, preferences, session
 from ..operators import generate
-from .common import Panel, draw_message, progress_text, sentence
+from .common import Panel, draw_message, draw_progress, sentence
 from .engine import device_text
 
 
@@ -47,13 +47,8 @@ class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
 
 
 def _draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    generation = session.current.generation
-    if generation is not None and generation.job is not None:
-        share, number = session.progress()
-        text = progress_text(generation.job)
-        row = layout.row(align=True)
-        row.progress(factor=share, text=f"{number} · {text}" if number else text)
-        row.operator("facediff.cancel", text="", icon="X")
+    if session.current.generation is not None:
+        draw_progress(layout)
     else:
         row = layout.row(align=True)
         row.scale_y = 1.4

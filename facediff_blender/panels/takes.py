@@ -4,7 +4,7 @@ import datetime
 
 import bpy
 
-from .. import bake, session, take_list
+from .. import bake, session, take_list, tracking
 from ..operators import takes
 from .common import Panel, sentence
 
@@ -66,8 +66,13 @@ def lines_on(action: bpy.types.Action) -> list[str]:
     lines = [f"Frames {first:.0f} to {last:.0f}, {length_text(action)}", f"Model: {model_name(facts.get('model', 'starter'))}"]
     if facts.get("strip"):
         lines.append(f"Strip: {facts['strip']}")
-    lines.append(f"Emotion: {facts.get('emotion', 'neutral')}, seed {facts.get('seed', 0)}")
-    for passage in take_list.passages_of(action)[-1:]:
+    made_from = take_list.passages_of(action)
+    if made_from and made_from[-1].video is not None:
+        hidden = tracking.occlusion_of(made_from[-1]).label()
+        lines.append(f"Follows a video, hidden: {hidden}, seed {facts.get('seed', 0)}")
+    else:
+        lines.append(f"Emotion: {facts.get('emotion', 'neutral')}, seed {facts.get('seed', 0)}")
+    for passage in made_from[-1:]:
         if passage.part is not None:
             lines.append(f"Frames {passage.part.first} to {passage.part.last} made anew")
     if facts.get(take_list.CREATED):

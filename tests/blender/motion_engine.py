@@ -19,7 +19,7 @@ if __name__ == "__main__":
         request = json.loads(line)
         if request["type"] == "hello":
             say(type="hello", protocol=1, engine_version="0.1.0", devices=[device], default_device="cpu")
-        elif request["type"] == "generate":
+        elif request["type"] in ("generate", "track"):
             steps = int(sys.argv[2])
             for step in range(steps):
                 say(type="progress", id=request["id"], stage="sampling", step=step, total=steps, fraction=step / steps)
