@@ -6,6 +6,7 @@ def _modules() -> list:
     from . import head_properties, installation, panels, preferences, properties, session, video_properties
     from .operators import (
         add_head,
+        add_sound,
         adjust,
         dialogue,
         engine,
@@ -20,7 +21,7 @@ def _modules() -> list:
     )
 
     state = [preferences, properties, head_properties, video_properties, session, installation]
-    speech = [add_head, engine, install, generate, track, dialogue]
+    speech = [add_head, add_sound, engine, install, generate, track, dialogue]
     return [*state, *speech, regenerate, sync, takes, adjust, thin, export, panels]
 
 

@@ -68,7 +68,8 @@ def engine(context: bpy.types.Context) -> Jobs:
 
 
 def stop_engine() -> None:
-    """End the engine process; its next use starts it anew."""
+    """End the engine process, and with it a generation that is running; its next use starts it anew."""
+    abandon("The engine was stopped while a face was being generated, so nothing was changed.")
     if current.jobs is not None:
         current.jobs.client.stop()
         current.jobs = None
@@ -233,10 +234,12 @@ def _close(generation: Generation) -> None:
 
 
 def _redraw() -> None:
+    """Draw the sidebars and the preferences again, but not the scene: that would cost a frame at each step of the bar."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
-                area.tag_redraw()
+            for region in area.regions:
+                if area.type == "PREFERENCES" or (area.type == "VIEW_3D" and region.type == "UI"):
+                    region.tag_redraw()
 
 
 def _on_timer() -> float | None:

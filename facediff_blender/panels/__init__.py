@@ -5,7 +5,7 @@ def _modules() -> list:
     """The panels from top to bottom."""
     from . import adjust, dialogue, emotion, export, head, regenerate, speech, sync, takes, video
 
-    return [head, speech, emotion, video, dialogue, takes, regenerate, sync, adjust, export]
+    return [head, speech, emotion, video, takes, adjust, regenerate, sync, dialogue, export]
 
 
 def register() -> None:

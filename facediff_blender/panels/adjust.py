@@ -3,7 +3,7 @@
 import bpy
 
 from .. import adjust_take, bake
-from ..operators import adjust
+from ..operators import adjust, thin
 from .common import Panel, sentence
 
 
@@ -32,6 +32,8 @@ class FACEDIFF_PT_adjust(Panel, bpy.types.Panel):
         if adjust_take.is_adjusted(action):
             sentence(layout, "The take as made is kept until you apply.", "INFO")
         layout.operator("facediff.thin_keys", icon="KEYFRAME")
+        if reason := thin.why_not(context):
+            sentence(layout, reason)
 
 
 register, unregister = bpy.utils.register_classes_factory((FACEDIFF_PT_adjust,))

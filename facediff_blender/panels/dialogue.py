@@ -8,7 +8,7 @@ from .common import Panel, sentence
 
 
 class FACEDIFF_UL_strips(bpy.types.UIList):
-    """The sound strips of the scene, each with its speaker and its emotion."""
+    """The sound strips of the scene, each with its speaker."""
 
     bl_idname = "FACEDIFF_UL_strips"
 
@@ -22,13 +22,12 @@ class FACEDIFF_UL_strips(bpy.types.UIList):
         _active_data: object,
         _active_property: str,
     ) -> None:
-        """Name, speaker, emotion."""
-        split = layout.split(factor=0.3)
+        """Name and speaker."""
+        split = layout.split(factor=0.45)
         split.label(text=item.name, icon="SOUND")
-        row = split.row(align=True)
+        row = split.row()
         row.active = not item.mute
-        row.prop(item.facediff, "head", text="")
-        row.prop(item.facediff, "emotion", text="")
+        row.prop(item.facediff, "head", text="", placeholder="speaker")
 
     def filter_items(
         self, _context: bpy.types.Context, data: bpy.types.SequenceEditor, _name: str
@@ -51,7 +50,7 @@ class FACEDIFF_PT_dialogue(Panel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """The rows, and the button for all of them."""
+        """The rows, the chosen one's emotion, and the button for all of them."""
         layout, settings = self.layout, context.scene.facediff
         layout.active = session.current.generation is None
         editor = settings.scene_of_strips(context).sequence_editor
@@ -59,6 +58,13 @@ class FACEDIFF_PT_dialogue(Panel, bpy.types.Panel):
             layout.template_list(
                 FACEDIFF_UL_strips.bl_idname, "", editor, "strips_all", settings, "strip_index", rows=3
             )
+            if (strip := settings.chosen_strip(context)) is not None:
+                column = layout.column()
+                column.use_property_split = True
+                column.use_property_decorate = False
+                column.prop(strip.facediff, "emotion")
+                if strip.facediff.emotion not in ("HEAD", "neutral"):
+                    column.prop(strip.facediff, "intensity", slider=True)
             layout.operator("facediff.assign_speaker", icon="USER")
         row = layout.row()
         row.scale_y = 1.4

@@ -11,7 +11,7 @@ from ..installer.places import Layout, read_record
 from ..operators import install
 from .common import draw_message, sentence
 
-WIDTH = 70  # letters in a line of the preferences
+WIDTH = 84  # letters in a line of the preferences
 
 
 def device_text(client: EngineClient | None, choice: str) -> str:

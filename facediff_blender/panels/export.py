@@ -12,22 +12,26 @@ class FACEDIFF_PT_export(Panel, bpy.types.Panel):
 
     bl_idname = "FACEDIFF_PT_export"
     bl_label = "Export"
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         """A button per format, what this Blender cannot write, and how far the last file is from the head."""
         layout = self.layout
         column = layout.column(align=True)
+        column.label(text="FBX for")
         row = column.row(align=True)
         for preset in ("UNREAL", "UNITY", "BLENDER"):
-            row.operator("facediff.export_fbx", text=f"FBX {preset.capitalize()}").preset = preset
+            row.operator("facediff.export_fbx", text=preset.capitalize()).preset = preset
+        column.label(text="Other files")
         row = column.row(align=True)
         for operator in export.OPERATORS[1:]:
             row.operator(operator.bl_idname)
+        reason = export.why_not(context)
+        if export.said and not reason:
+            sentence(layout.box(), export.said, "INFO")
         missing = filter(None, (formats.why_not(operator.filename_ext) for operator in export.OPERATORS))
-        if reason := export.why_not(context) or " ".join(dict.fromkeys(missing)):
-            sentence(layout, reason)
-        elif export.said:
-            sentence(layout, export.said, "INFO")
+        for line in [reason] if reason else dict.fromkeys(missing):
+            sentence(layout, line)
 
 
 register, unregister = bpy.utils.register_classes_factory((FACEDIFF_PT_export,))

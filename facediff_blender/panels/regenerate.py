@@ -31,7 +31,7 @@ class FACEDIFF_PT_regenerate(Panel, bpy.types.Panel):
         row.prop(part, "regions")
         column = layout.column()
         column.prop(part, "feeling")
-        column.prop(part, "selected_curves")
+        column.prop(part, "selected_curves", text="Selected Curves")
         column.prop(part, "in_place")
         layout.operator("facediff.regenerate", icon="MOD_NOISE")
         if (reason := regenerate.why_not(context)) and session.current.generation is None:

@@ -15,16 +15,19 @@ class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
     bl_label = "Speech"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Scene and strip, emotion, intensity, seed, device; then Generate or the progress."""
+        """Strip, emotion, intensity, seed; then Generate or the progress."""
         layout, settings = self.layout, context.scene.facediff
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column()
         column.active = session.current.generation is None
-        shown = compat.sequencer_scene(context)
-        column.prop(settings, "sequencer_scene", **({} if settings.sequencer_scene else {"placeholder": shown.name}))
         strip = settings.chosen_strip(context)
-        column.prop(settings, "strip", icon="SOUND", placeholder=strip.name if strip is not None else "no sound strip")
+        if strip is None:
+            column.operator("facediff.add_sound", icon="SOUND")
+        if strip is not None or settings.strip:
+            row = column.row(align=True)
+            row.prop(settings, "strip", icon="SOUND", placeholder=strip.name if strip is not None else "")
+            row.operator("facediff.add_sound", text="", icon="ADD")
         head = settings.chosen_head(context)
         elsewhere = strip is not None and strip.facediff.emotion != "HEAD"
         elsewhere |= head is not None and head.facediff.animate_emotion
@@ -35,13 +38,6 @@ class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
         row.active = not elsewhere and settings.emotion != "neutral"
         row.prop(settings, "intensity", slider=True)
         column.prop(settings, "seed")
-        choice = preferences.get(context)
-        column.prop(choice, "device")
-        if text := device_text(session.current.client, choice.device):
-            split = column.split(factor=0.4)
-            split.label()
-            sentence(split, text, width=24)
-        column.prop(settings, "extend_range")
         layout.separator(factor=0.5)
         _draw_generate(layout, context)
 
@@ -60,21 +56,31 @@ def _draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
 
 
 class FACEDIFF_PT_advanced(Panel, bpy.types.Panel):
-    """Which model, and how the vertices of its mesh are written."""
+    """Where the sound lies, what the engine computes on, which model, and how the vertices of its mesh are written."""
 
     bl_idname = "FACEDIFF_PT_advanced"
     bl_label = "Advanced"
     bl_parent_id = "FACEDIFF_PT_speech"
+    bl_order = 1  # below Emotion over Time, which registers later
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Folder of the model; the other two matter only to a model of another mesh."""
+        """Scene, device, folder of the model; the last two matter only to a model of another mesh."""
         layout, settings = self.layout, context.scene.facediff
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column()
         column.active = session.current.generation is None
-        column.prop(settings, "model")
+        shown = compat.sequencer_scene(context)
+        column.prop(settings, "sequencer_scene", **({} if settings.sequencer_scene else {"placeholder": shown.name}))
+        column.prop(settings, "extend_range")
+        choice = preferences.get(context)
+        column.prop(choice, "device")
+        if text := device_text(session.current.client, choice.device):
+            split = column.split(factor=0.4)
+            split.label()
+            sentence(split, text, width=24)
+        column.prop(settings, "model", placeholder="starter")
         if settings.model:
             column.prop(settings, "vertex_result")
             if settings.vertex_result == "KEYS":

@@ -8,6 +8,8 @@ from .. import bake, session, take_list, tracking
 from ..operators import takes
 from .common import Panel, sentence
 
+WIDE = 380  # pixels of a sidebar that has room for a second column
+
 
 class FACEDIFF_UL_takes(bpy.types.UIList):
     """The actions of the file that are takes of this head, the oldest first."""
@@ -16,7 +18,7 @@ class FACEDIFF_UL_takes(bpy.types.UIList):
 
     def draw_item(
         self,
-        _context: bpy.types.Context,
+        context: bpy.types.Context,
         layout: bpy.types.UILayout,
         _data: object,
         item: bpy.types.Action,
@@ -24,10 +26,13 @@ class FACEDIFF_UL_takes(bpy.types.UIList):
         _active_data: object,
         _active_property: str,
     ) -> None:
-        """Name (double-click to rename), emotion, seed, length."""
+        """Name (double-click to rename); emotion, seed and length where there is room for them."""
+        sidebar = context.region
+        if sidebar is not None and sidebar.width < WIDE * context.preferences.system.ui_scale:
+            layout.prop(item, "name", text="", emboss=False)
+            return
         facts = take_list.facts_of(item)
-        row = layout.row()
-        split = row.split(factor=0.55)
+        split = layout.split(factor=0.6)
         split.prop(item, "name", text="", emboss=False)
         split.label(text=f"{facts.get('emotion', '')} · {facts.get('seed', 0)} · {length_text(item)}")
 
@@ -96,6 +101,8 @@ class FACEDIFF_PT_takes(Panel, bpy.types.Panel):
             draw_list(layout, context, head)
         elif action is not None:
             layout.label(text=action.name, icon="ACTION")
+        else:
+            sentence(layout, "Every performance that you generate is kept here.")
 
 
 def draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.types.Object) -> None:
@@ -119,7 +126,7 @@ def draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.
     if (reason := takes.why_not_repeatable(context)) and session.current.generation is None:
         sentence(layout, reason)
     row = layout.row(align=True)
-    row.prop(own, "compared", text="")
+    row.prop(own, "compared", text="", placeholder="other take")
     row.operator("facediff.compare_takes", text="A/B", icon="ARROW_LEFTRIGHT")
     if own.compared is not None and (reason := takes.why_not_comparable(context)):
         sentence(layout, reason)
