@@ -3,7 +3,16 @@
 
 def _modules() -> list:
     """What there is to register, in order; unregistered in the reverse order."""
-    from . import head_properties, installation, panels, preferences, properties, session, video_properties
+    from . import (
+        head_properties,
+        installation,
+        mapping_properties,
+        panels,
+        preferences,
+        properties,
+        session,
+        video_properties,
+    )
     from .operators import (
         add_head,
         add_sound,
@@ -13,6 +22,7 @@ def _modules() -> list:
         export,
         generate,
         install,
+        mapping,
         regenerate,
         sync,
         takes,
@@ -20,9 +30,9 @@ def _modules() -> list:
         track,
     )
 
-    state = [preferences, properties, head_properties, video_properties, session, installation]
-    speech = [add_head, add_sound, engine, install, generate, track, dialogue]
-    return [*state, *speech, regenerate, sync, takes, adjust, thin, export, panels]
+    state = [preferences, properties, head_properties, mapping_properties, video_properties, session, installation]
+    making = [add_head, add_sound, mapping, engine, install, generate, track]
+    return [*state, *making, dialogue, regenerate, sync, takes, adjust, thin, export, panels]
 
 
 def register() -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from . import compat, heads
+from . import compat, heads, mapped
+from .strokes import slot_of
 
 TAKE_PROPERTY = "facediff_take"  # on an action: what the take was made from
 
 
 def owners_of(head: bpy.types.Object) -> list[bpy.types.ID]:
-    """The datablocks that a take of this head animates: its shape keys and its rig, as far as there are any."""
+    """The datablocks that a take of this head animates: its shape keys and its rig, as far as there are any.
+
+    Of a user's own character: the shape keys of its meshes, the head's first, and what is chosen to turn.
+    """
     keys = head.data.shape_keys
+    if (others := mapped.of(head)) is not None:
+        return others.owners()
     return [owner for owner in (keys, heads.rig_of(head)) if owner is not None]
 
 
@@ -38,7 +44,7 @@ def assign(head: bpy.types.Object, action: bpy.types.Action) -> None:
         before = data.action if data is not None else None
         if before == action:
             continue
-        slot = compat.slot_for(action, owner)
+        slot = slot_of(action, owner, owner.id_type == "KEY" and owner != head.data.shape_keys)
         was_take = before is not None and TAKE_PROPERTY in before
         if slot is None and not was_take:
             continue
@@ -69,8 +75,8 @@ def _rest(owner: bpy.types.ID, paths: set[tuple[str, int]]) -> None:
         struct, name = found
         if name == "value":
             struct.value = np.clip(0.0, struct.slider_min, struct.slider_max)
-        elif name in ("rotation_euler", "rotation_quaternion"):
-            getattr(struct, name)[index] = 1.0 if name == "rotation_quaternion" and index == 0 else 0.0
+        elif name.endswith(("rotation_euler", "rotation_quaternion")):
+            getattr(struct, name)[index] = 1.0 if name.endswith("quaternion") and index == 0 else 0.0
 
 
 def _owner_of_path(owner: bpy.types.ID, path: str) -> tuple[bpy.types.bpy_struct, str] | None:

@@ -9,25 +9,15 @@ import bpy
 import numpy as np
 
 from ..engine.motion import FaceMotion
-from . import compat, heads, written
+from . import compat, heads, mapped, written
 from .assign import TAKE_PROPERTY, assign, why_not_writable
 from .resample import to_scene
-from .rotations import axis_angles, euler_angles, matrices_from_euler, matrices_from_quaternions, quaternions
+from .rotations import axis_angles, matrices_from_euler, matrices_from_quaternions
 from .strips import Timing
+from .strokes import Stroke, bone_strokes, key_path, region_of, slot_of
 
 LINEAR = 1  # the number of 'LINEAR' among a key's interpolations, which foreach_set wants
 BONES = (*heads.JOINTS, "jaw")  # those that a motion turns; the starter head's jaw is a shape key and no bone
-REGIONS = (
-    ("brow", "Brows"),
-    ("eye", "Eyes"),
-    ("cheek", "Cheeks and Nose"),
-    ("nose", "Cheeks and Nose"),
-    ("jaw", "Jaw"),
-    ("mouth", "Mouth"),
-    ("tongue", "Mouth"),
-    ("expression", "Expression"),
-    ("vertices", "Vertices"),
-)
 
 
 class BakeError(ValueError):
@@ -42,22 +32,6 @@ class Take:
     frame_start: int
     frame_end: int
     note: str = ""  # a sentence on how exact it is, where it is not exact
-
-
-@dataclass(frozen=True)
-class Stroke:
-    """A curve to be: the datablock and property that it moves, its group, and its values (F,)."""
-
-    owner: bpy.types.ID
-    path: str
-    index: int
-    group: str
-    values: np.ndarray
-
-
-def region_of(channel: str) -> str:
-    """The name of the F-curve group that a channel belongs to."""
-    return next((region for prefix, region in REGIONS if channel.startswith(prefix)), "Other")
 
 
 def bake(
@@ -76,13 +50,13 @@ def bake(
     the file.
     Raises BakeError before anything is changed.
     """
-    keys, bones = targets(head, motion)
+    keys, _ = targets(head, motion)
     positions = timing.frame(np.arange(motion.frames) / motion.fps)
     frames, weights, rotations = to_scene(motion, positions)
     action = bpy.data.actions.new(f"FaceDiff {label}")
     try:
         compat.new_curves(action, keys)
-        for stroke in strokes(keys, bones, motion, weights, rotations):
+        for stroke in performance(head, motion, weights, rotations):
             write_stroke(action, stroke, frames)
         for name in still:
             write_stroke(action, Stroke(keys, key_path(name), 0, "Still", np.zeros(1)), frames[:1])
@@ -95,7 +69,7 @@ def bake(
     action[TAKE_PROPERTY] = {**(facts or {}), "start": timing.start, "rate": timing.rate, "fps": motion.fps}
     written.store(action)
     assign(head, action)
-    return Take(action, int(frames[0]), int(frames[-1]))
+    return Take(action, int(frames[0]), int(frames[-1]), mapped.note_on(head, motion))
 
 
 def current_take(head: bpy.types.Object) -> bpy.types.Action | None:
@@ -136,10 +110,14 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
 def targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key, list[bpy.types.PoseBone]]:
     """The shape keys and the bones that the motion moves. Raises BakeError when it cannot be written on this head."""
     keys = head.data.shape_keys
-    if keys is None or (motion.channels and not set(motion.channels) & set(keys.key_blocks.keys())):
-        raise BakeError(f"'{head.name}' has none of the shape keys that the motion moves, such as 'jawOpen'.")
     if motion.frames == 0:
         raise BakeError("The motion has no frames.")
+    if mapped.of(head, motion) is not None:
+        if problem := mapped.why_not(head) or why_not_writable(head):
+            raise BakeError(problem)
+        return keys, []
+    if keys is None or (motion.channels and not set(motion.channels) & set(keys.key_blocks.keys())):
+        raise BakeError(f"'{head.name}' has none of the shape keys that the motion moves, such as 'jawOpen'.")
     rig = heads.rig_of(head)
     bones = [rig.pose.bones[n] for n in motion.rotation_names if n in BONES and n in rig.pose.bones] if rig else []
     if problem := why_not_writable(head):
@@ -150,9 +128,17 @@ def targets(head: bpy.types.Object, motion: FaceMotion) -> tuple[bpy.types.Key, 
     return keys, bones
 
 
-def key_path(name: str) -> str:
-    """The data path of a shape key's value in its Key."""
-    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+def performance(
+    head: bpy.types.Object, motion: FaceMotion, weights: np.ndarray, rotations: np.ndarray, part: bool = False
+) -> list[Stroke]:
+    """What a motion on F scene frames writes on the head and whatever moves with it: weights (F, K), rotations (F, J, 3, 3).
+
+    part: the motion is a part, so that channels it does not have stay as they are. Raises BakeError as `targets` does.
+    """
+    keys, bones = targets(head, motion)
+    if (others := mapped.of(head, motion)) is not None:
+        return mapped.strokes(others, motion, weights, rotations, part)
+    return strokes(keys, bones, motion, weights, rotations)
 
 
 def strokes(
@@ -170,18 +156,13 @@ def strokes(
             found.append(Stroke(keys, key_path(channel), 0, region_of(channel), values))
     for bone in bones:
         matrices = rotations[:, motion.rotation_names.index(bone.name)]
-        if bone.rotation_mode == "QUATERNION":
-            attribute, values = "rotation_quaternion", quaternions(matrices)
-        else:
-            attribute, values = "rotation_euler", euler_angles(matrices, bone.rotation_mode)
-        path = bone.path_from_id(attribute)
-        found += [Stroke(bone.id_data, path, axis, bone.name, values[:, axis]) for axis in range(values.shape[1])]
+        found += bone_strokes(bone, matrices)
     return found
 
 
 def write_stroke(action: bpy.types.Action, stroke: Stroke, frames: np.ndarray) -> None:
     """A new curve of the action with a LINEAR key on each frame (F,)."""
-    slot = compat.slot_for(action, stroke.owner)
+    slot = slot_of(action, stroke.owner, stroke.linked)
     bag = compat.bags_of(action, slot)[0] if slot is not None else compat.new_curves(action, stroke.owner)[1]
     _write_curve(bag, stroke.path, stroke.index, stroke.group, frames, stroke.values)
 

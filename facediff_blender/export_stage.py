@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from ..engine.motion import FaceMotion
-from . import adjust_take, bake, compat, heads, keyframes, written
+from . import adjust_take, bake, compat, heads, keyframes, mapped, written
 from .adjust import BLINK, MOUTH, kind_of
 from .resample import mouth_times, values_at
 
@@ -22,6 +22,14 @@ class Span:
     first: int | None = None
     last: int | None = None
     fps: float | None = None
+
+
+def parts_of(head: bpy.types.Object) -> list[bpy.types.Object]:
+    """What is exported: the head, its rig and the meshes that move along with it."""
+    others = mapped.of(head)
+    turned = [others.turned] if others is not None and others.turned is not None and others.turned.type == "ARMATURE" else []
+    found = [head, *(others.meshes if others is not None else ()), heads.rig_of(head), *turned]
+    return list(dict.fromkeys(obj for obj in found if obj is not None))
 
 
 @contextmanager
@@ -45,7 +53,7 @@ def staged(context: bpy.types.Context, span: Span) -> Iterator[tuple[int, int, f
     try:
         for obj in selected:
             obj.select_set(False)
-        for obj in filter(None, (head, heads.rig_of(head))):
+        for obj in parts_of(head):
             obj.select_set(True)
         layer.objects.active = head
         fps = rate if span.fps is None else span.fps
@@ -75,8 +83,12 @@ def staged(context: bpy.types.Context, span: Span) -> Iterator[tuple[int, int, f
 def _resampled(
     head: bpy.types.Object, first: int, last: int, ratio: float, rate: float
 ) -> list[tuple[bpy.types.AnimData, bpy.types.Action, bpy.types.ActionSlot]]:
-    rig = heads.rig_of(head)
-    owners = [head.data.shape_keys, head, *((rig, rig.data) if rig is not None else ())]
+    owners = [
+        owner
+        for obj in parts_of(head)
+        for owner in (obj, obj.data, getattr(obj.data, "shape_keys", None))
+        if isinstance(owner, bpy.types.ID)
+    ]
     copies: dict[bpy.types.Action, bpy.types.Action] = {}
     found = []
     for owner in owners:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.face.arkit import ARKIT_52
 from ..engine.motion import FaceMotion
-from . import bake, compat, heads, keyframes, written
+from . import bake, compat, heads, keyframes, mapped, written
 from .rotations import axis_angles
 from .strips import Timing
 
@@ -55,6 +55,8 @@ def names_in(head: bpy.types.Object, action: bpy.types.Action) -> tuple[tuple[st
     """The channels and joints that a take moves and a model can make anew."""
     keys = compat.curves_in(action, "KEY")
     channels = tuple(name for name in ARKIT_52 if (bake.key_path(name), 0) in keys)
+    if (others := mapped.of(head)) is not None:  # only what stands on the curves as the model made it can be its base
+        return tuple(name for name in channels if name in others.plain), ()
     turned = {path for path, _ in compat.curves_in(action, "OBJECT")}
     return channels, tuple(name for name, bone in _bones(head).items() if _path_of(bone) in turned)
 

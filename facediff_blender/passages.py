@@ -6,10 +6,11 @@ import bpy
 import numpy as np
 
 from ..engine.motion import FaceMotion
-from . import adjust_take, bake, compat, keyframes, written
-from .bake import BakeError, Stroke, Take
+from . import adjust_take, bake, keyframes, mapped, written
+from .bake import BakeError, Take
 from .resample import to_scene
 from .strips import Timing
+from .strokes import Stroke, slot_of
 
 
 def add(head: bpy.types.Object, action: bpy.types.Action, motion: FaceMotion, timing: Timing) -> Take:
@@ -19,16 +20,16 @@ def add(head: bpy.types.Object, action: bpy.types.Action, motion: FaceMotion, ti
     """
     if not motion.channels:
         raise BakeError("A model that moves vertices writes a take of its own for each strip: generate them one by one.")
-    keys, bones = bake.targets(head, motion)
+    bake.targets(head, motion)
     frames, weights, rotations = to_scene(motion, np.asarray(timing.frame(np.arange(motion.frames) / motion.fps)))
     adjust_take.apply(action, timing.rate)
     edited = written.edited_frames(action, pins=False)
-    found = bake.strokes(keys, bones, motion, weights, rotations)
+    found = bake.performance(head, motion, weights, rotations)
     splice(action, found, frames, int(frames[0]), int(frames[-1]), {})
     written.store(action, {c: f[(f < frames[0]) | (f > frames[-1])] for c, f in edited.items()})
     action.frame_start = min(action.frame_start, float(frames[0]))
     action.frame_end = max(action.frame_end, float(frames[-1]))
-    return Take(action, int(frames[0]), int(frames[-1]))
+    return Take(action, int(frames[0]), int(frames[-1]), mapped.note_on(head, motion))
 
 
 def splice(
@@ -48,7 +49,7 @@ def splice(
     """
     curves = written.curves_of(action)
     for stroke in strokes:
-        slot = compat.slot_for(action, stroke.owner)
+        slot = slot_of(action, stroke.owner, stroke.linked)
         name = (slot.handle if slot is not None else 0, stroke.path, stroke.index)
         curve = curves.get(name)
         if curve is None:

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import compat, heads, strips
+from . import compat, heads, mapped, strips
 from .parts import REGIONS
 
 EMOTIONS = (
@@ -156,14 +156,14 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
         return active if active in found else next(iter(found), None)
 
     def chosen_head(self, context: bpy.types.Context) -> bpy.types.Object | None:
-        """The head in the field; when it is empty the active object's head, else, for a model of another mesh, the active
-        mesh, else the only head of the scene."""
+        """The head in the field; when it is empty the active object's head, else the active mesh when its shape keys
+        can speak or the model moves another mesh's vertices, else the only head of the scene."""
         if self.head is not None:
             return self.head if self.head.users_scene else None
         if (head := heads.head_of(context.active_object)) is not None:
             return head
         active = context.active_object
-        if self.model and active is not None and active.type == "MESH":
+        if active is not None and active.type == "MESH" and (self.model or mapped.of(active) is not None):
             return active
         found = [obj for obj in context.scene.objects if heads.is_head(obj)]
         return found[0] if len(found) == 1 else None

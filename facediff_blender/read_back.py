@@ -58,7 +58,8 @@ def difference(path: Path, fps: tuple[int, float], load: Callable[[str], object]
         meshes = [obj for obj in scene.objects if obj.type == "MESH"]
         if not meshes:
             raise RuntimeError(f"'{path.name}' has no mesh in it.")
-        again = max(meshes, key=lambda obj: len(obj.data.vertices))
+        # Of a character's several meshes that of the same size; an importer may have split the vertices of a single one.
+        again = max(meshes, key=lambda obj: (len(obj.data.vertices) == len(made.rest), len(obj.data.vertices)))
         vertices = posed(scene, again, made.frames)
         order = _match(again, made.rest)
     return float(np.linalg.norm(vertices - made.vertices[:, order], axis=2).max())

@@ -70,8 +70,8 @@ class Regeneration(Generation):
         if self.motion.frames != grid.count or abs(self.motion.fps - grid.rate) > 1e-6:
             raise BakeError("The strip was changed while a part of its take was being made anew, so nothing was changed.")
         subset, frames = self._part_of(self.motion, grid)
-        keys, bones = bake.targets(head, subset)
-        strokes = bake.strokes(keys, bones, subset, np.asarray(subset.weights), rotation_matrices(np.asarray(subset.rotations)))
+        turns = rotation_matrices(np.asarray(subset.rotations))
+        strokes = bake.performance(head, subset, np.asarray(subset.weights), turns, part=True)
         name = source.name
         action = source if self.in_place else source.copy()
         adjust_take.apply(action, grid.rate)

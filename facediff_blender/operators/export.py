@@ -9,8 +9,8 @@ from pathlib import Path
 import bpy
 
 from ...engine.face.livelink import LiveLinkError
-from .. import bake, formats, heads, read_back
-from ..export_stage import Span, staged
+from .. import bake, formats, read_back
+from ..export_stage import Span, parts_of, staged
 from ..formats import write_alembic, write_fbx
 
 WHOLE = Span()
@@ -30,8 +30,8 @@ def why_not(context: bpy.types.Context) -> str:
         return "The head has no animation yet: generate a take first."
     if context.mode != "OBJECT":
         return "Leave the present mode for Object Mode first."
-    for obj in (head, heads.rig_of(head)):
-        if obj is not None and (context.view_layer.objects.get(obj.name) != obj or not obj.visible_get()):
+    for obj in parts_of(head):
+        if context.view_layer.objects.get(obj.name) != obj or not obj.visible_get():
             return f"'{obj.name}' is hidden: show it first."
     return ""
 

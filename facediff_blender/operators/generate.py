@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.face.arkit import ARKIT_52
-from .. import emotions, preferences, session, strips, takes
+from .. import emotions, mapped, preferences, session, strips, takes
 from ..bake import BakeError
 from ..engine_client import EngineError
 from ..generation import Batch, Generation, Speech
@@ -37,6 +37,8 @@ def why_no_match(model: str, head: bpy.types.Object) -> str:
         found = (Path(bpy.path.abspath(model)) / "config.json").is_file()
         return "" if found else f"The folder '{model}' holds no model: it has no config.json."
     keys = head.data.shape_keys
+    if mapped.of(head) is not None:
+        return mapped.why_not(head)
     if keys is None or not set(ARKIT_52) & set(keys.key_blocks.keys()):
         return f"'{head.name}' has none of ARKit's shape keys: choose a model of its mesh under Advanced."
     return ""
