@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..face.flame import FlameError, load_flame
 from ..face.flame_torch import FlameLayer
 from .flint import EXPRESSION
 from .regions import EMBEDDING
+
+SHAPE = 300  # numbers of a subject's shape in MEAD's reconstructions
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,23 @@ def load_embedding(path: Path, faces: np.ndarray) -> LandmarkEmbedding:
     if triangles.min() < 0 or triangles.max() >= len(faces):
         raise InputError(f"'{path.name}' does not fit the FLAME model: it names triangles that the model does not have.")
     return LandmarkEmbedding(faces[triangles], weights, numbers)
+
+
+def load_face(flame: Path | None, embedding: Path | None) -> tuple[FlameLayer, LandmarkEmbedding]:
+    """The user's FLAME file, with as many columns as MEAD's reconstructions, and its landmarks. Raises InputError."""
+    if flame is None or embedding is None:
+        raise InputError(
+            "Vertices and landmarks need a FLAME file (--flame generic_model.pkl) and its landmarks (--embedding "
+            "mediapipe_landmark_embedding.npz), both from flame.is.tue.mpg.de."
+        )
+    try:
+        model = load_flame(flame)
+    except FlameError as error:
+        raise InputError(str(error)) from None
+    if model.expression_basis.shape[2] < EXPRESSION or model.shape_basis.shape[2] < SHAPE:
+        wanted = f"{SHAPE} shapes and {EXPRESSION} expressions"
+        raise InputError(f"'{flame.name}' is too old: FLAME 2019 or later is needed, with {wanted}.")
+    return FlameLayer(model), load_embedding(embedding, model.faces)
 
 
 def pose(layer: FlameLayer, embedding: LandmarkEmbedding, motion: Tensor, subject: Subject) -> Posed:

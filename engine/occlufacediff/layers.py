@@ -21,6 +21,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
+        if width % heads:
+            raise ValueError(f"a width of {width} is no multiple of {heads} attention heads")
         self.heads = heads
         self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
