@@ -7,7 +7,7 @@ drawn as dots shaded by depth. NumPy and PyAV only.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -57,24 +57,38 @@ def write_film(
 
     Complete or not at all. Raises InputError when the faces do not fit the vertices.
     """
-    import av
-
     if faces is not None and faces.size and not 0 <= faces.min() <= faces.max() < vertices.shape[1]:
         raise InputError(f"The mesh has faces of other vertices than the model's {vertices.shape[1]}.")
     draw = _Drawing(vertices[0], faces)
+
+    def pictures() -> Iterator[np.ndarray]:
+        for i, frame in enumerate(vertices):
+            yield draw(frame)
+            if progress:
+                progress(i + 1, len(vertices))
+
+    write_pictures(path, pictures(), (SIZE, SIZE), fps, samples)
+
+
+def write_pictures(
+    path: Path, pictures: Iterable[np.ndarray], size: tuple[int, int], fps: float, samples: np.ndarray
+) -> None:
+    """Write an .mp4 (H.264, AAC) of pictures (H, W, 3) uint8 and the sound (S,) at 16 kHz. size: (width, height), both even.
+
+    Complete or not at all.
+    """
+    import av
+
     partial = path.with_name(f".{path.stem}.part.mp4")
     try:
         with av.open(str(partial), "w") as container:
             rate = Fraction(fps).limit_denominator(1001)
             video = container.add_stream("libx264", rate=rate, options={"crf": "20"})
-            video.width = video.height = SIZE
+            video.width, video.height = size
             video.pix_fmt = "yuv420p"
             sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-            for i, frame in enumerate(vertices):
-                picture = av.VideoFrame.from_ndarray(draw(frame), format="rgb24")
-                container.mux(video.encode(picture))
-                if progress:
-                    progress(i + 1, len(vertices))
+            for picture in pictures:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
             container.mux(video.encode())
             block = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None], np.float32), format="fltp", layout="mono")
             block.sample_rate = SAMPLE_RATE

@@ -33,9 +33,10 @@ PROBE = (
 )
 
 
-def set_up(scene: bpy.types.Scene) -> None:
-    """Camera, three lights, a dark background, and a label in the corner that shows the time."""
-    camera = _add(scene, "Camera", bpy.data.cameras.new("Camera"), CAMERA)
+def set_up(scene: bpy.types.Scene, camera_at: tuple[float, float, float] = CAMERA) -> None:
+    """Camera (camera_at: m from the point between the eyes), three lights, a dark background, and a label in the corner that
+    shows the time."""
+    camera = _add(scene, "Camera", bpy.data.cameras.new("Camera"), camera_at)
     camera.data.lens, camera.data.clip_start = LENS, 0.01
     _look(camera, AIM)
     scene.camera = camera
@@ -54,8 +55,8 @@ def set_up(scene: bpy.types.Scene) -> None:
 
 def contact_sheet(scene: bpy.types.Scene, path: Path, told: Callable[[float], None]) -> None:
     """Render 16 moments of the scene's range with their time codes into one PNG."""
-    _cycles(scene, CELL, samples=16)
-    _format(scene, "IMAGE", "PNG")
+    cycles(scene, CELL, samples=16)
+    set_media(scene, "IMAGE", "PNG")
     frames = np.linspace(scene.frame_start, scene.frame_end, CELLS * CELLS + 2).round().astype(int)[1:-1]
     sheet = np.zeros((CELLS * CELL, CELLS * CELL, 4), np.float32)
     with tempfile.TemporaryDirectory(prefix="facediff-demo-") as folder:
@@ -65,7 +66,7 @@ def contact_sheet(scene: bpy.types.Scene, path: Path, told: Callable[[float], No
             bpy.ops.render.render(write_still=True)
             row, column = CELLS - 1 - k // CELLS, k % CELLS  # Blender's pixels begin at the bottom
             area = np.s_[row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL]
-            sheet[area] = _pixels(scene.render.filepath)
+            sheet[area] = pixels(scene.render.filepath)
             told((k + 1) / len(frames))
     image = bpy.data.images.new("Contact sheet", *sheet.shape[1::-1])
     image.pixels.foreach_set(sheet.ravel())
@@ -80,11 +81,11 @@ def film(scene: bpy.types.Scene, path: Path, seconds: float, told: Callable[[flo
     Workbench draws a frame in a tenth of Cycles' time, but needs OpenGL, if only in software; without it Cycles is used.
     """
     if has_opengl():
-        _workbench(scene, FILM)
+        workbench(scene, FILM)
     else:
-        _cycles(scene, FILM // 2, samples=4)
+        cycles(scene, FILM // 2, samples=4)
     render = scene.render
-    _format(scene, "VIDEO", "FFMPEG")
+    set_media(scene, "VIDEO", "FFMPEG")
     render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.audio_codec = "MPEG4", "H264", "AAC"
     render.ffmpeg.constant_rate_factor, render.ffmpeg.gopsize = "HIGH", 25
     render.filepath, render.use_file_extension = str(path), False
@@ -152,7 +153,8 @@ def has_opengl() -> bool:
     return subprocess.run([sys.executable, "-c", PROBE], capture_output=True, timeout=120).returncode == 0
 
 
-def _format(scene: bpy.types.Scene, media: str, file_format: str) -> None:
+def set_media(scene: bpy.types.Scene, media: str, file_format: str) -> None:
+    """What a render writes: "IMAGE" or "VIDEO", and Blender's name of the format."""
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):  # from 5.0 it decides which formats there are
         settings.media_type = media
@@ -178,7 +180,8 @@ def _size(scene: bpy.types.Scene, size: int) -> None:
     scene.render.resolution_percentage = 100
 
 
-def _cycles(scene: bpy.types.Scene, size: int, samples: int) -> None:
+def cycles(scene: bpy.types.Scene, size: int, samples: int) -> None:
+    """Square pictures of that many pixels, traced on the CPU."""
     _size(scene, size)
     scene.render.engine = "CYCLES"
     scene.render.use_persistent_data = True
@@ -186,7 +189,8 @@ def _cycles(scene: bpy.types.Scene, size: int, samples: int) -> None:
     scene.cycles.use_denoising, scene.cycles.max_bounces = True, 4
 
 
-def _workbench(scene: bpy.types.Scene, size: int) -> None:
+def workbench(scene: bpy.types.Scene, size: int) -> None:
+    """The same, drawn by OpenGL."""
     _size(scene, size)
     scene.render.engine = "BLENDER_WORKBENCH"
     scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
@@ -198,7 +202,7 @@ def _workbench(scene: bpy.types.Scene, size: int) -> None:
     shading.show_shadows = False
 
 
-def _pixels(path: str) -> np.ndarray:
+def pixels(path: str) -> np.ndarray:
     """(H, W, 4) float32 of a picture, as it is shown, from the bottom row up."""
     image = bpy.data.images.load(path)
     image.colorspace_settings.name = "Non-Color"  # the numbers of the file, unchanged
