@@ -69,12 +69,12 @@ def trained(tmp_path_factory) -> Path:
     synthetic.write_dataset("occlufacediff", root / "data", vertices=12, seconds=1.6, per_subject=5)
     train(options_for(root / "data", root / "flint", every=12, repeats=2, batch=3, lr=4e-3), 12)
     denoiser = options_for(root / "data", root / "occlu", "occlufacediff", prior=root / "flint", lr=3e-3)
-    train(replace(denoiser, every=6, accumulate=1, repeats=4), 6)
+    train(replace(denoiser, every=7, accumulate=1, repeats=4), 7)
     return root
 
 
 def test_both_stages_learn_what_holds_for_people_they_never_saw(trained):
-    for name, term, share in (("flint", "vertices", 0.5), ("occlu", "vertices", 0.85), ("occlu", "landmarks2d", 0.85)):
+    for name, term, share in (("flint", "vertices", 0.5), ("occlu", "vertices", 0.9), ("occlu", "landmarks2d", 0.9)):
         rows = history(trained / name)
         assert rows[-1][f"val/{term}"] < share * rows[0][f"train/{term}"], (name, term)
         assert all(np.isfinite(v) for r in rows for v in r.values())
