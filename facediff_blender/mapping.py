@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -157,21 +158,28 @@ def mixture(shapes: Mapping[str, tuple[float, ...]], shown: np.ndarray, most: np
     whose solution is not negative.
     """
     basis = np.array(list(shapes.values())) * EMPHASIS
-    gram = basis @ basis.T + RIDGE * np.eye(len(basis))
     goal = (shown * EMPHASIS) @ basis.T
     weights, gained = np.zeros((len(shown), len(basis))), np.zeros(len(shown))
-    for count in range(1, MOST + 1):
-        for chosen in map(np.array, combinations(range(len(basis)), count)):
-            found = goal[:, chosen] @ np.linalg.inv(gram[np.ix_(chosen, chosen)])
-            gain = (found * goal[:, chosen]).sum(1)
-            better = np.flatnonzero((gain > gained) & (found >= 0.0).all(1))
-            if len(better):
-                gained[better] = gain[better]
-                weights[better] = 0.0
-                weights[np.ix_(better, chosen)] = found[better]
+    for chosen, inverse in _solutions(tuple(shapes.values())):
+        found = np.einsum("tk,kl->tl", goal[:, chosen], inverse)
+        gain = (found * goal[:, chosen]).sum(1)
+        better = np.flatnonzero((gain > gained) & (found >= 0.0).all(1))
+        if len(better):
+            gained[better] = gain[better]
+            weights[better] = 0.0
+            weights[np.ix_(better, chosen)] = found[better]
     total = weights.sum(1)
     weights *= (np.clip(most, 0.0, 1.0) / np.maximum(total, np.clip(most, 1e-9, 1.0)))[:, None]
     return dict(zip(shapes, weights.T))
+
+
+@lru_cache(maxsize=4)
+def _solutions(shapes: tuple[tuple[float, ...], ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each set of at most MOST shapes, as their numbers (k,), and the inverse (k, k) of its normal equations."""
+    basis = np.array(shapes) * EMPHASIS
+    gram = basis @ basis.T + RIDGE * np.eye(len(basis))
+    chosen = [np.array(c) for count in range(1, MOST + 1) for c in combinations(range(len(basis)), count)]
+    return [(c, np.linalg.inv(gram[np.ix_(c, c)])) for c in chosen]
 
 
 def to_json(rows: Sequence[Row], name: str = "") -> str:

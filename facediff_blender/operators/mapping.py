@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from .. import heads, mapped, mapping, mapping_names
+from .. import heads, mapped, mapping, mapping_names, take_list
 
 
 def head_of(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -230,15 +230,24 @@ class FACEDIFF_OT_link_meshes(_OnHead, bpy.types.Operator):
 
 
 class FACEDIFF_OT_unlink_mesh(_OnHead, bpy.types.Operator):
-    """Let this mesh be; its present animation stays on it"""
+    """Let this mesh be: it goes back to rest, and the takes of the head no longer move it"""
 
     bl_idname = "facediff.unlink_mesh"
     bl_label = "Remove Mesh"
     index: bpy.props.IntProperty(options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Take it from the list."""
-        head_of(context).facediff_mapping.meshes.remove(self.index)
+        """Take it from the list, and the current take off its shape keys."""
+        meshes = head_of(context).facediff_mapping.meshes
+        if not 0 <= self.index < len(meshes):
+            return {"CANCELLED"}
+        mesh = meshes[self.index].mesh
+        meshes.remove(self.index)
+        keys = mesh.data.shape_keys if mesh is not None else None
+        if keys is not None and keys.animation_data is not None and take_list.is_take(keys.animation_data.action):
+            keys.animation_data.action = None
+            for block in keys.key_blocks[1:]:
+                block.value = min(max(0.0, block.slider_min), block.slider_max)
         return {"FINISHED"}
 
 

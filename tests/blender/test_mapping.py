@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -248,6 +249,11 @@ def test_teeth_and_brows_move_along(tmp_path):
     take_list.switch(head, take.action)
     assert {o.data.shape_keys.animation_data.action for o in (head, teeth, brows)} == {take.action}
     assert alone.data.shape_keys.animation_data is None
+    number = [entry.mesh for entry in head.facediff_mapping.meshes].index(brows)
+    assert bpy.ops.facediff.unlink_mesh(index=number) == {"FINISHED"}
+    assert brows.data.shape_keys.animation_data.action is None
+    assert all(block.value == 0 for block in brows.data.shape_keys.key_blocks[1:])
+    head.facediff_mapping.meshes.add().mesh = brows
     path, _ = export.export(bpy.context, str(tmp_path / "all.fbx"), ".fbx", export.write_fbx)
     before = set(bpy.data.objects)
     bpy.ops.wm.fbx_import(filepath=str(path))
@@ -353,3 +359,49 @@ def test_what_the_panel_asks():
     head = arkit_mesh(("A", "I", "U"))
     bpy.context.view_layer.objects.active = head
     assert table.why_not(bpy.context) == "" and "empty" in table.why_no_table(bpy.context)
+
+
+def test_the_panel_in_its_states():
+    from test_panels import Layout
+
+    def drawn() -> str:
+        layout = Layout()
+        bpy.types.FACEDIFF_PT_shape_keys.draw(SimpleNamespace(layout=layout), bpy.context)
+        return " ".join(layout.drawn)
+
+    assert "Choose a mesh" in drawn()
+    head = character()
+    bpy.context.scene.facediff.head = head
+    assert "speaks with 9 of its shape keys" in drawn() and "does not turn" in drawn()
+    bpy.ops.facediff.match_keys()
+    head.facediff_mapping.turned = head.parent
+    add_mesh(load_starter_head(), head.parent, "Teeth", PREFIX)
+    bpy.ops.facediff.link_meshes()
+    assert "Teeth" in drawn() and "prop bone" in drawn() and "does not turn" not in drawn()
+    head.facediff_mapping.rows[0].key = "Gone"
+    assert "'Gone'" in drawn()
+    bpy.context.scene.facediff.head = heads.add_head(load_starter_head(), bpy.context.scene)
+    assert "as they are" in drawn()
+
+
+def test_a_part_of_an_arkit_take_of_the_users_is_made_anew(tmp_path):
+    """On keys that are ARKit's to the letter a part is made anew, on the head and what moves along."""
+    stage.engine(tmp_path)
+    stage.strip(tmp_path)
+    head, teeth = arkit_mesh(), arkit_mesh(("jawOpen", "mouthClose"))
+    head.facediff_mapping.meshes.add().mesh = teeth
+    bpy.context.scene.facediff.head = head
+    take = stage.generate()
+    before = stage.curve("jawOpen", take)
+    frames = np.arange(11, 55)
+    old = np.array([before.evaluate(f) for f in frames])
+    part = bpy.context.scene.facediff.part
+    part.range, part.frame_start, part.frame_end, part.regions = "FIELDS", 20, 30, {"MOUTH"}
+    assert bpy.ops.facediff.regenerate() == {"FINISHED"}
+    stage.run()
+    assert not session.current.failed, session.current.message
+    new = curve(head, "jawOpen", frames)
+    inside = (frames >= 20) & (frames <= 30)
+    assert np.abs(new - old)[inside].max() > 0.01 and (new == old)[~inside].all()
+    assert (curve(teeth, "jawOpen", frames) == new).all()
+    assert curve(head, "eyeBlinkLeft", frames).std() > 0
