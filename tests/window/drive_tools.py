@@ -19,8 +19,7 @@ JAW = 'key_blocks["jawOpen"].value'
 
 def jaw(of: bpy.types.Action) -> bpy.types.FCurve:
     """The curve of jawOpen."""
-    bags = (bag for layer in of.layers for strip in layer.strips for bag in strip.channelbags)
-    return next(curve for bag in bags for curve in bag.fcurves if curve.data_path == JAW)
+    return next(curve for curve in driving.curves_of(of) if curve.data_path == JAW)
 
 
 def idle() -> bool:
@@ -167,6 +166,7 @@ def dialogue() -> Turns:
     scene.cursor.location.x = 0.3
     bpy.ops.facediff.add_head()
     second = settings().head
+    first.name, second.name = "Anna", "Ben"
     for _ in range(2):
         bpy.ops.facediff.add_sound(filepath=driving.speech(1))
     bpy.ops.ed.undo_push(message="Two strips")
@@ -177,8 +177,9 @@ def dialogue() -> Turns:
     strips[1].facediff.emotion = "happy"
     yield from pause(0.3)
     yield from made_by("facediff.generate_all")
+    first.select_set(True)
     with driving.in_view():
-        bpy.ops.view3d.view_all()
+        bpy.ops.view3d.view_selected()
     scene.frame_set(driving.part("compat").strip_span(strips[1])[0] + 40)
     yield from pause(0.5)
     shot("19 dialogue")

@@ -18,6 +18,8 @@ import bpy
 import driving
 from driving import RESULT, Turns, note, pause, session, settings, shot, view, wait_for, window
 
+SHOWN = ("jawOpen", "mouthClose", "mouthPucker", "mouthSmileLeft", "eyeBlinkLeft", "browInnerUp")
+
 
 def install() -> Turns:
     """Preferences > Get Extensions > Install from Disk, with the file browser."""
@@ -60,6 +62,10 @@ def show_curves() -> Turns:
     graph.ui_type = "FCURVES"
     yield from pause(0.5)
     drawn = next(r for r in graph.regions if r.type == "WINDOW")
+    graph.spaces.active.show_region_ui = graph.spaces.active.show_handles = False
+    bpy.context.preferences.themes[0].graph_editor.vertex_size = 1  # a key on each frame would hide the lines
+    for curve in driving.curves_of(driving.action()):
+        curve.hide = not any(f'"{name}"' in curve.data_path for name in SHOWN)
     with bpy.context.temp_override(window=window(), area=graph, region=drawn):
         bpy.ops.graph.select_all(action="DESELECT")
         bpy.ops.graph.view_all()

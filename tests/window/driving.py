@@ -224,6 +224,12 @@ def action() -> bpy.types.Action | None:
     return keys.animation_data.action if keys is not None and keys.animation_data is not None else None
 
 
+def curves_of(of: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """Every curve of the action."""
+    bags = (bag for layer in of.layers for strip in layer.strips for bag in strip.channelbags)
+    return [curve for bag in bags for curve in bag.fcurves]
+
+
 def curves(of: bpy.types.Action) -> dict[str, np.ndarray]:
     """Every key of the action, (N, 2) frame and value, by slot and path: for exact comparison."""
     found = {}
