@@ -10,6 +10,9 @@ from .messages import Failure
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
+NO_MEMORY = "There is not enough memory for this clip; try a shorter one or the CPU."
+EXIT_NO_MEMORY = 12  # the engine's exit status when it could not even send that sentence
+
 
 def describe_failure(id: str | None, error: BaseException) -> Failure:
     """The error as an event: a code, one sentence for the user, and the traceback's end for a developer."""
@@ -19,7 +22,7 @@ def describe_failure(id: str | None, error: BaseException) -> Failure:
     if isinstance(error, ImportError):
         return Failure(id, "install", f"The engine's Python environment is incomplete ({error}).", detail)
     if out_of_memory(error):
-        return Failure(id, "memory", "There is not enough memory for this clip; try a shorter one or the CPU.", detail)
+        return Failure(id, "memory", NO_MEMORY, detail)
     if isinstance(error, OSError):
         where = f" ('{error.filename}')" if error.filename else ""
         if error.errno in DISK_FULL:

@@ -16,6 +16,7 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import BinaryIO, Protocol
 from . import __version__
 from .errors import Cancelled as JobCancelled
 from .errors import InputError
-from .failures import describe_failure
+from .failures import EXIT_NO_MEMORY, describe_failure, out_of_memory
 from .messages import (
     MAX_LINE,
     PROTOCOL,
@@ -99,6 +100,8 @@ def load_engine(built_in: bool = False) -> Engine:
 
     built_in: the starter model on NumPy alone, which Blender's own Python can run.
     """
+    import numpy as np
+
     from .animate import AnimateOptions, animate
     from .devices import built_in_devices, has_torch, list_devices, pick_device, starter_device
     from .emotion_curve import load_curve
@@ -106,6 +109,9 @@ def load_engine(built_in: bool = False) -> Engine:
 
     if not built_in and not has_torch():
         raise ImportError("it has no PyTorch")
+    # NumPy's OpenBLAS takes its working memory at its first large product, and asks for ever where there is none: better
+    # now, on the thread that will work, than in a job that fills the memory.
+    np.ones((256, 256), np.float32) @ np.ones((256, 256), np.float32)
 
     def generate(request: Job, progress: Report, cancelled: Callable[[], bool]) -> Savable:
         if isinstance(request, Track):
@@ -287,6 +293,12 @@ class Server:
             self._emit(describe_failure(None, error))
             os._exit(3)
         log.info("engine %s ready after %.2f s", __version__, time.monotonic() - started)
+        try:
+            self._work_with(engine)
+        except BaseException:  # there was too little memory even to say so; a process without its worker would hang
+            os._exit(EXIT_NO_MEMORY)
+
+    def _work_with(self, engine: Engine) -> None:
         while not self._closing.is_set():
             with self._jobs_lock:
                 if not self._jobs:
@@ -320,6 +332,8 @@ class Server:
         except JobCancelled:
             return Cancelled(request.id)
         except (Exception, SystemExit) as error:  # whatever it is, the server lives on and the host gets a sentence
+            if out_of_memory(error):
+                traceback.clear_frames(error.__traceback__)  # which hold what filled the memory
             log.exception("job %s failed", request.id)
             return describe_failure(request.id, error)
 
@@ -364,7 +378,11 @@ def serve(log_file: Path | None = None, scratch: Path | None = None, built_in: b
         status = 130
     if scratch is not None:
         os.chdir(scratch.parent)
-        shutil.rmtree(scratch, ignore_errors=True)
+        for _ in range(20):  # the worker may be writing into it until this process ends
+            shutil.rmtree(scratch, ignore_errors=True)
+            if not scratch.exists():
+                break
+            time.sleep(0.02)
     logging.shutdown()
     os._exit(status)  # a worker deep in an import or a tensor operation would hold up an ordinary exit
 

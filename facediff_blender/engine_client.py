@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine import __version__ as ENGINE_VERSION
+from ..engine.failures import EXIT_NO_MEMORY, NO_MEMORY
 from ..engine.messages import (
     PROTOCOL,
     SCRATCH_PREFIX,
@@ -297,6 +298,8 @@ class EngineClient:
     def _exit_sentence(self) -> str:
         code = _wait(self._process.child) if self._process else None
         when = "while it was starting" if self.hello is None else "unexpectedly"
+        if code == EXIT_NO_MEMORY:
+            return NO_MEMORY
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
             hint = "; the computer may be out of memory" if name == "SIGKILL" else ""

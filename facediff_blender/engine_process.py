@@ -120,7 +120,7 @@ class EngineProcess:
                 try:
                     self._put(decode_event(line))
                 except ProtocolError:
-                    text = line[:200].decode("utf-8", "replace").strip()
+                    text = "".join(c if c.isprintable() else " " for c in line[:200].decode("utf-8", "replace")).strip()
                     self._log(f"not a message: {text}")
                     self._put(Notice("garbage", text))
         self._put(Notice("eof"))

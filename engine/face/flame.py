@@ -85,6 +85,8 @@ def flame_from_arrays(content: Mapping[str, Any], name: str = "the model") -> Fl
         arrays = {n: np.asarray(content[n], np.int64 if n in ("f", "kintree_table") else np.float64) for n in NEEDED}
     except (ValueError, TypeError) as error:
         raise FlameError(f"'{name}' is not a FLAME file: it holds something other than numbers.") from error
+    if any(a.ndim == 0 for a in arrays.values()):
+        raise FlameError(f"'{name}' is not a FLAME file: it holds a number where an array belongs.")
     vertices, joints = len(arrays["v_template"]), arrays["weights"].shape[-1]
     shape_columns = arrays["shapedirs"].shape[-1]
     fits = {

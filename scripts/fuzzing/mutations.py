@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -96,7 +97,7 @@ def damage_json(data: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
             elif isinstance(place, dict) and rng.random() < 0.1:
                 place[str(pick(rng, JSON_LIES))] = place.pop(key)
             else:
-                place[key] = pick(rng, JSON_LIES)
+                place[key] = copy.deepcopy(pick(rng, JSON_LIES))
             break
     return json.dumps(content).encode()
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from facediff.engine.failures import EXIT_NO_MEMORY, NO_MEMORY
 from facediff.engine.messages import Cancelled, Failure, Generate, Hello, Progress, Result
 from facediff.facediff_blender.engine_client import EngineClient, EngineError, Limits
 from facediff.facediff_blender.engine_process import clean_environment
@@ -459,3 +460,33 @@ def test_the_time_left_counts_down_between_events_and_does_not_jump(make):
     assert job.seconds_left == 0.0
     job.hear(Cancelled("a"))
     assert job.seconds_left is None
+
+
+# --- what a run of scripts/faults.py found
+
+
+def test_an_engine_without_memory_for_its_last_words_says_it_by_its_exit_status(make):
+    client = make("ok", command=[sys.executable, "-c", f"raise SystemExit({EXIT_NO_MEMORY})"])
+    client.start()
+    assert wait_for(client, Failure)[-1].message == NO_MEMORY
+
+
+def test_words_that_no_panel_can_show_are_left_out(make):
+    code = "import sys\nwhile True: sys.stdout.buffer.write(b'a\\x00\\x1b[1m\\x07b\\n'); sys.stdout.flush()"
+    client = make("ok", command=[sys.executable, "-c", code])
+    client.start()
+    assert wait_for(client, Failure)[-1].message.startswith("The engine talks nonsense ('a  [1m b');")
+
+
+@pytest.mark.skipif(not Path("/proc/self/net").is_dir(), reason="only Linux lists the sockets of a process")
+def test_the_engine_opens_no_port_and_its_folder_is_private(temporary):
+    client = EngineClient(sys.executable, ROOT, built_in=True)
+    jobs = Jobs(client)
+    job = jobs.submit(str(ROOT / "engine" / "assets" / "demo" / "speech.flac"))
+    wait_for(client, (Hello, Failure))
+    sockets = [os.readlink(link) for link in Path(f"/proc/{client.pid}/fd").iterdir() if link.is_symlink()]
+    assert not [s for s in sockets if s.startswith("socket:")]
+    assert client.scratch.stat().st_mode & 0o777 == 0o700
+    job.abandon("Enough.")
+    client.stop()
+    assert not list(temporary.iterdir())

@@ -1,0 +1,33 @@
+"""What `scripts/faults.py` found once: an engine that is stopped under a job, and words of an engine that no panel can show."""
+
+from __future__ import annotations
+
+import sys
+
+import bpy
+import pytest
+import stage
+from facediff_tree.facediff_blender import bake, session
+
+
+@pytest.fixture(autouse=True)
+def registered(empty_file):
+    """The add-on, enabled for the test and disabled after it."""
+    addon = sys.modules["facediff_tree"]
+    addon.register()
+    yield
+    addon.unregister()
+
+
+def test_an_engine_that_is_stopped_under_a_job_ends_the_job(tmp_path):
+    """As an installation does that ends meanwhile; the panel must not wait for ever."""
+    stage.engine(tmp_path)
+    bpy.ops.facediff.add_head()
+    stage.strip(tmp_path)
+    bpy.ops.facediff.generate()
+    session.stop_engine()
+    assert session.current.generation is None and session.current.batch is None
+    assert session.current.message == "The engine was stopped while a face was being generated, so nothing was changed."
+    assert bake.current_take(stage.head()) is None
+    stage.engine(tmp_path)
+    assert stage.generate() is not None
