@@ -1,7 +1,7 @@
 """Speed and memory: seconds per stage for clips of 4, 10 and 60 s, the engine's start, and the bake, in one table.
 
     .venv/bin/python scripts/bench.py [--json OUT.json] [--runs 3] [--device auto] [--no-bake] [--lgldm]
-                                      [--only-runtimes]
+                                      [--occlufacediff] [--only-runtimes]
 
 Every figure is the median of `--runs` warm runs; the clips are the demo's speech, repeated. Peak memory is that of a
 fresh process that animates one clip. The bulk bake is measured against `keyframe_insert` in the same Blender. The table
@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--no-bake", action="store_true", help="leave out what needs bpy")
     parser.add_argument("--lgldm", action="store_true", help="also the published system's full-size architecture (4 GB, minutes)")
+    parser.add_argument("--occlufacediff", action="store_true", help="also that system's full size, and the tracker")
     parser.add_argument("--only-runtimes", action="store_true", help="only the built-in engine against the full one")
     parser.add_argument("--alone", type=Path, help=argparse.SUPPRESS)  # the fresh process of `alone`
     arguments = parser.parse_args()
@@ -80,8 +81,12 @@ def bench_engine(arguments: argparse.Namespace) -> dict[str, Any]:
             f"bake of {bake['frames']} frames x {bake['channels']} channels: {bake['bulk_seconds']:.3f} s in bulk,"
             f" {bake['keyframe_insert_seconds']:.1f} s by keyframe_insert, {bake['times_faster']:.0f} times faster"
         )
+        figures["adjust"] = bench_adjust()
+        print_adjust(figures["adjust"])
     if arguments.lgldm:
-        figures["lgldm"] = bench_lgldm(arguments.device)
+        figures["lgldm"] = bench_system("lgldm", arguments.device)
+    if arguments.occlufacediff:
+        figures["occlufacediff"] = bench_system("occlufacediff", arguments.device)
     return figures
 
 
@@ -217,11 +222,24 @@ def bench_bake() -> dict[str, Any]:
     return json.loads(next(line for line in reversed(lines) if line.startswith("{")))
 
 
-def bench_lgldm(device: str) -> dict[str, Any]:
-    """`bench_lgldm.py`'s figures for 4 s of MEAD; it prints its own table."""
+def bench_adjust() -> dict[str, Any]:
+    """In a process of its own, as `bench_bake`."""
+    command = [sys.executable, str(ROOT / "scripts" / "bench_adjust.py")]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def print_adjust(figures: dict[str, Any]) -> None:
+    """What a step of each slider takes, and the thinning."""
+    sliders = "  ".join(f"{name} {took:.0f}" for name, took in figures["slider_milliseconds"].items())
+    print(f"adjust {figures['frames']} frames x {figures['curves']} curves, ms of processor per step: {sliders}")
+    print(f"thinning: {figures['thin_seconds']:.1f} s, {figures['keys_before']} keys to {figures['keys_after']}")
+
+
+def bench_system(name: str, device: str) -> dict[str, Any]:
+    """The figures of `bench_lgldm.py` or `bench_occlufacediff.py`, which print their own tables."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "lgldm.json"
-        command = [sys.executable, str(ROOT / "scripts" / "bench_lgldm.py"), "--device", device, "--json", str(out)]
+        out = Path(folder) / "figures.json"
+        command = [sys.executable, str(ROOT / "scripts" / f"bench_{name}.py"), "--device", device, "--json", str(out)]
         subprocess.run(command, check=True)
         return json.loads(out.read_text(encoding="utf-8"))
 
