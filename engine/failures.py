@@ -6,12 +6,11 @@ import errno
 import traceback
 
 from .errors import InputError
-from .messages import Failure
+from .messages import NO_MEMORY, Failure
 
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-
-NO_MEMORY = "There is not enough memory for this clip; try a shorter one or the CPU."
-EXIT_NO_MEMORY = 12  # the engine's exit status when it could not even send that sentence
+# How safetensors, which is written in Rust, words a full disk: on POSIX, on Windows.
+DISK_FULL_WORDS = ("(os error 28)", "(os error 112)")
 
 
 def describe_failure(id: str | None, error: BaseException) -> Failure:
@@ -23,6 +22,8 @@ def describe_failure(id: str | None, error: BaseException) -> Failure:
         return Failure(id, "install", f"The engine's Python environment is incomplete ({error}).", detail)
     if out_of_memory(error):
         return Failure(id, "memory", NO_MEMORY, detail)
+    if any(words in str(error) for words in DISK_FULL_WORDS):
+        return Failure(id, "disk_full", "The disk is full; nothing was written.", detail)
     if isinstance(error, OSError):
         where = f" ('{error.filename}')" if error.filename else ""
         if error.errno in DISK_FULL:

@@ -18,6 +18,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 PROTOCOL = 1  # raised whenever an old reader would misunderstand a new writer
 MAX_LINE = 1 << 20  # bytes; a longer line is damage, for the longest honest message is a few kilobytes
 
+NO_MEMORY = "There is not enough memory for this clip; try a shorter one or the CPU."
+EXIT_NO_MEMORY = 12  # the engine's exit status when it could not even send that sentence
+
 SCRATCH_PREFIX = "facediff-engine-"  # how the private folder of a host begins, which the engine removes when it is alone
 
 

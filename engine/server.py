@@ -25,8 +25,9 @@ from typing import BinaryIO, Protocol
 from . import __version__
 from .errors import Cancelled as JobCancelled
 from .errors import InputError
-from .failures import EXIT_NO_MEMORY, describe_failure, out_of_memory
+from .failures import describe_failure, out_of_memory
 from .messages import (
+    EXIT_NO_MEMORY,
     MAX_LINE,
     PROTOCOL,
     SCRATCH_PREFIX,

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine import __version__ as ENGINE_VERSION
-from ..engine.failures import EXIT_NO_MEMORY, NO_MEMORY
 from ..engine.messages import (
+    EXIT_NO_MEMORY,
+    NO_MEMORY,
     PROTOCOL,
     SCRATCH_PREFIX,
     Alive,

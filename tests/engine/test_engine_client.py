@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from facediff.engine.failures import EXIT_NO_MEMORY, NO_MEMORY
-from facediff.engine.messages import Cancelled, Failure, Generate, Hello, Progress, Result
+from facediff.engine.messages import EXIT_NO_MEMORY, NO_MEMORY, Cancelled, Failure, Generate, Hello, Progress, Result
 from facediff.facediff_blender.engine_client import EngineClient, EngineError, Limits
 from facediff.facediff_blender.engine_process import clean_environment
 from facediff.facediff_blender.jobs import Job, Jobs, JobState
