@@ -130,8 +130,16 @@ def abandon(reason: str) -> None:
         _close(generation)
 
 
+def in_words(error: Exception) -> str:
+    """The sentence of one of our errors, or one about a file that could not be read or written."""
+    if isinstance(error, OSError):
+        where = f" ('{error.filename}')" if error.filename else ""
+        return f"A temporary file could not be written or read: {error.strerror or error}{where}."
+    return str(error)
+
+
 def new_folder() -> Path:
-    """A private folder for the sounds of one batch."""
+    """A private folder for the sounds of one batch. Raises OSError."""
     return Path(tempfile.mkdtemp(prefix="facediff-", dir=bpy.app.tempdir or None))
 
 
@@ -188,7 +196,7 @@ def _start_next(batch: Batch) -> None:
             sound = None if audio is None else str(audio)
             generation.job = engine(bpy.context).submit(sound, generation.message, **options)
         except (EngineError, OSError) as error:
-            batch.book(str(error), failed=True)
+            batch.book(in_words(error), failed=True)
             continue
         current.generation = generation
         return

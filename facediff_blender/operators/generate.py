@@ -88,18 +88,19 @@ def begin(
 
     When they cannot be begun the operator and the panel say why in a sentence, and nothing is left behind.
     """
-    folder = session.new_folder()
+    folder = None
     try:
+        folder = session.new_folder()
         batch = Batch(folder, list(prepare(folder)))
         session.submit(context, batch)
-    except (strips.StripError, BakeError, EngineError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        session.current.say(str(error), failed=True)
-        operator.report({"ERROR"}, str(error))
+    except BaseException as error:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, (strips.StripError, BakeError, EngineError, OSError)):
+            raise
+        session.current.say(session.in_words(error), failed=True)
+        operator.report({"ERROR"}, session.in_words(error))
         return {"CANCELLED"}
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     if session.current.generation is None and session.current.failed:
         operator.report({"ERROR"}, session.current.message)
         return {"CANCELLED"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import bpy
 import pytest
@@ -30,4 +31,18 @@ def test_an_engine_that_is_stopped_under_a_job_ends_the_job(tmp_path):
     assert session.current.message == "The engine was stopped while a face was being generated, so nothing was changed."
     assert bake.current_take(stage.head()) is None
     stage.engine(tmp_path)
+    assert stage.generate() is not None
+
+
+def test_a_full_temporary_folder_is_one_sentence(tmp_path, monkeypatch):
+    stage.engine(tmp_path)
+    bpy.ops.facediff.add_head()
+    stage.strip(tmp_path)
+    made = session.new_folder
+    for fault in (lambda: made() / "gone", lambda: Path("/nowhere/sound").mkdir()):
+        monkeypatch.setattr(session, "new_folder", fault)
+        with pytest.raises(RuntimeError, match=r"A temporary file could not be written or read: No such file or directory"):
+            bpy.ops.facediff.generate()
+        assert session.current.failed and session.current.message.endswith(".") and session.current.batch is None
+    monkeypatch.undo()
     assert stage.generate() is not None
