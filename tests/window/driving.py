@@ -24,6 +24,15 @@ MODULE = "bl_ext.user_default.facediff_blender"
 STEP = 0.03  # s between two turns of the story
 WATCH_STEP = 0.005  # s between two looks at the watch
 PATIENCE = 240.0  # s for any one wait
+SHOWS = {  # what an open panel has on its right side
+    "Speech": "facediff.seed",
+    "Takes": "facediff.repeat_take",
+    "Adjust": "upper",
+    "Regenerate a Part": "facediff.regenerate",
+    "Sync Report": "facediff.check_sync",
+    "Dialogue": "facediff.generate_all",
+    "Export": "facediff.export_fbx",
+}
 RESULT: dict[str, object] = {"blender": bpy.app.version_string, "steps": [], "shots": []}
 Turns = Iterator[None]
 
@@ -203,18 +212,24 @@ def header(number: int) -> tuple[int, int]:
 
 
 def open_panel(title: str) -> Turns:
-    """Close all panels but this one, as Ctrl with a click on its header does."""
+    """Close all panels but this one, as Ctrl with a click on its header does. Panels open and close in a movement, and on
+    a busy computer a click may come too early: look whether the panel is open, and do it again, slower."""
     classes = [cls for module in part("panels")._modules() for cls in vars(module).values() if isinstance(cls, type)]
-    top = [cls for cls in dict.fromkeys(classes) if issubclass(cls, bpy.types.Panel) and not hasattr(cls, "bl_parent_id")]
-    with bpy.context.temp_override(window=window(), area=view(), region=region("UI")):
-        bpy.ops.view2d.scroll_up(deltay=100_000)
-    yield from click(*header(0), ctrl=True)
-    yield from pause(0.4)
-    yield from click(*header(0))
-    yield from pause(0.4)
-    yield from click(*header([cls.bl_label for cls in top if cls.is_registered].index(title)))
-    yield from pause(0.5)
-    away()
+    panels = [cls for cls in dict.fromkeys(classes) if issubclass(cls, bpy.types.Panel) and cls.is_registered]
+    titles = [cls.bl_label for cls in panels if not hasattr(cls, "bl_parent_id")]
+    for patience in (0.4, 0.8, 1.6, 3.2):
+        with bpy.context.temp_override(window=window(), area=view(), region=region("UI")):
+            bpy.ops.view2d.scroll_up(deltay=100_000)
+        for number, held in ((0, {"ctrl": True}), (0, {}), (titles.index(title), {})):
+            yield from click(*header(number), **held)
+            yield from pause(patience)
+        try:
+            yield from find(SHOWS[title], columns=(0.75,))
+        except AssertionError:
+            continue
+        away()
+        return
+    raise AssertionError(f"the panel does not open: {title}")
 
 
 def action() -> bpy.types.Action | None:
