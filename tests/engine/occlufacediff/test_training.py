@@ -67,9 +67,9 @@ def trained(tmp_path_factory) -> Path:
     """Both stages, some fifty thousand parameters, on fifteen clips."""
     root = tmp_path_factory.mktemp("runs")
     synthetic.write_dataset("occlufacediff", root / "data", vertices=12, seconds=1.6, per_subject=5)
-    train(options_for(root / "data", root / "flint", every=12, repeats=2, batch=3, lr=4e-3), 12)
-    denoiser = options_for(root / "data", root / "occlu", "occlufacediff", prior=root / "flint", lr=3e-3)
-    train(replace(denoiser, every=7, accumulate=1, repeats=4), 7)
+    train(options_for(root / "data", root / "flint", every=10, repeats=2, batch=3, lr=5e-3), 10)
+    denoiser = options_for(root / "data", root / "occlu", "occlufacediff", prior=root / "flint", lr=5e-3)
+    train(replace(denoiser, every=6, batch=3, accumulate=1, repeats=4), 6)
     return root
 
 
