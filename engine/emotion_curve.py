@@ -33,7 +33,7 @@ def checked(curve: FaceMotion, name: str) -> FaceMotion:
     """The curve, its weights within 0..1. Raises InputError where a channel is no emotion or a weight is out of range."""
     unknown = [n for n in curve.channels if n not in EMOTIONS]
     if unknown or not curve.channels:
-        found = f"has the channel '{unknown[0]}', which is no emotion" if unknown else "names no emotion"
+        found = f"has the channel {unknown[0][:40]!r}, which is no emotion" if unknown else "names no emotion"
         raise InputError(f"The emotion curve '{name}' {found}; choose from {', '.join(EMOTIONS)}.")
     weights = np.stack([curve.channel(n) for n in curve.channels], axis=1)
     if not len(weights) or weights.min() < -SLACK or weights.max() > 1 + SLACK:

@@ -2,7 +2,10 @@
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message is one clear sentence for them."""
+    """What the user gave cannot be used; the message is one clear sentence for them, on one line whatever it quotes."""
+
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else " " for c in super().__str__())
 
 
 class Cancelled(Exception):

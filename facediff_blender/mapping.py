@@ -59,6 +59,9 @@ FULL_ROLL, FULL_TONGUE = 0.5, 0.35  # mouthRollLower of an f, tongueOut of a th
 class MappingError(ValueError):
     """A table that cannot be used; the message is one sentence for the user."""
 
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else " " for c in super().__str__())  # a stranger's file is quoted in it
+
 
 @dataclass(frozen=True)
 class Row:
@@ -213,7 +216,7 @@ def from_json(data: bytes | str, name: str = "The file") -> tuple[Row, ...]:
         raise MappingError(f"'{name}' is a mapping of version {str(value.get('version'))[:20]}; this FaceDiff reads {VERSION}.")
     table = value.get("rows")
     if unknown := set(value) - {"format", "version", "name", "rows"}:
-        raise MappingError(f"'{name}' has an entry '{min(unknown)[:40]}', which a mapping has not.")
+        raise MappingError(f"'{name}' has an entry {min(unknown)[:40]!r}, which a mapping has not.")
     if not isinstance(table, list) or len(table) > MAX_ROWS:
         raise MappingError(f"'{name}' has no list of at most {MAX_ROWS} rows.")
     rows = tuple(_row(entry, number, name) for number, entry in enumerate(table, start=1))

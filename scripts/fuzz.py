@@ -31,7 +31,7 @@ from fuzzing.targets import ROOT, TARGETS, prepare  # noqa: E402
 LIMIT = 5.0  # s of processor time for one input
 WALL = 120.0  # s, for one that sleeps; the machine may be busy with other work
 MEMORY = 2 << 30  # bytes beyond what the worker has after its imports
-CLASSES = ("InputError", "MotionError", "FlameError", "ArrayPickleError", "ProtocolError", "LiveLinkError")
+CLASSES = ("InputError", "MotionError", "FlameError", "ArrayPickleError", "ProtocolError", "LiveLinkError", "MappingError")
 BAD = ("crash", "hang", "code ran", "other error", "left behind")
 
 

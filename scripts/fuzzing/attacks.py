@@ -107,6 +107,13 @@ def configs(mark: str) -> list[bytes]:
     return [deep, *kinds, b'{"a": ' + b"9" * 1_000_000 + b"}", b" " * (64 << 20) + b"{}"]
 
 
+def mappings(mark: str) -> list[bytes]:
+    """As `configs`, and versions and entries that no sentence can hold."""
+    head = b'{"format": "facediff_mapping", "rows": [], '
+    deep = [head + b'"version": ' + b"[" * n + b"]" * n + b"}" for n in range(900, 1000, 3)]
+    return [*configs(mark), *deep, head + b'"version": 1, "a\\nb": 1}', head + b'"version": ' + b"9" * 4000 + b"}"]
+
+
 def safetensors(mark: str) -> list[bytes]:
     """Headers that claim."""
     def file(header: Any, data: bytes = b"") -> bytes:
@@ -202,7 +209,8 @@ def damage_checkpoint(data: bytes, rng: Rng, others: Sequence[bytes]) -> bytes:
     names = list(state)
     for _ in range(int(rng.integers(1, 3))):
         name = pick(rng, names)
-        value = state.get(name, torch.zeros(2))
+        value = state.get(name)
+        value = value if isinstance(value, torch.Tensor) else torch.zeros(2)
         kind = int(rng.integers(12))
         if kind == 0:
             state.pop(name, None)

@@ -148,6 +148,13 @@ def _livelink(path: Path) -> None:
     read_csv(path)
 
 
+def _mapping(path: Path) -> None:
+    import conftest  # noqa: F401  gives the add-on's modules without bpy a package
+    from facediff.facediff_blender.mapping import load
+
+    load(path)
+
+
 def _convert(path: Path, arguments: Sequence[str]) -> None:
     """The command, to a folder that must be there whole or not at all."""
     import argparse
@@ -341,6 +348,14 @@ def _csvs(folder: Path) -> list[bytes]:
     return [(folder / "l.csv").read_bytes()]
 
 
+def _mappings(folder: Path) -> list[bytes]:
+    import conftest  # noqa: F401
+    from facediff.facediff_blender.mapping import Row, to_json
+
+    rows = (Row("jawOpen", "Open", 1.0), Row("mouthClose", "Lips \u00fc", -0.5), Row("mouthClose", "Close", 2.0))
+    return [to_json(rows, "a head").encode(), to_json(rows[:1]).encode()]
+
+
 def _released(folder: Path, system: str) -> dict[str, Path]:
     """The files of a small model as the reference's trainers write them, by the names that `_convert` gives them."""
     if system == "occlufacediff":
@@ -439,6 +454,7 @@ TARGETS: dict[str, Target] = {
     "biwi-stage2": _checkpoint("biwi", "stage2.mpt", 0.25),
     "occlu-denoiser": _checkpoint("occlufacediff", "denoiser.pt", 0.25),
     "occlu-flint": _checkpoint("occlufacediff", "flint.ckpt", 0.25),
+    "mapping": Target("m.json", _mapping, _mappings, mutations.damage_json, attacks.mappings),
     "mesh-obj": Target("m.obj", _mesh, _meshes, mutations.damage_text),
     "mesh-ply": Target("m.ply", _mesh, _plys, mutations.damage_text, attacks.plys),
     "arkit-csv": Target("l.csv", _livelink, _csvs, mutations.damage_text),
