@@ -50,7 +50,7 @@ def files(data: Path) -> list[str | Path]:
 
 
 def options_for(data: Path, out: Path, stage: str = "flint", **more) -> OccluTrainOptions:
-    common = {"batch": 2, "crop": 32, "repeats": 1, "lr": 2e-3, "overrides": SIZES}
+    common = {"batch": 2, "crop": 16, "repeats": 1, "lr": 2e-3, "overrides": SIZES}
     files = {"flame": data / "flame.pkl", "embedding": data / "mediapipe_landmark_embedding.npz"}
     return OccluTrainOptions(stage, data, out, **files, **{**common, **more})
 
