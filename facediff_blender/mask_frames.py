@@ -30,7 +30,7 @@ def render(mask: bpy.types.Mask, size: tuple[int, int], first: int, last: int, f
         editor.strips.new_mask(mask.name, copy, 1, first)
         scene.frame_start, scene.frame_end = first, last
         _set_up(scene, size, folder)
-        # Evaluate the fresh copy before the render's own threads do: once in some sixty runs of 5.0 the first picture had stray ends.
+        # Evaluate the fresh copy before the render's threads do: once in about sixty runs of 5.0 a picture had stray ends.
         scene.frame_set(first)
         bpy.ops.render.render("EXEC_DEFAULT", animation=True, scene=scene.name)
     except RuntimeError as error:
