@@ -233,7 +233,7 @@ def _other(value: Any, kind: int, rng: Rng) -> Any:
     if kind == 4:
         return value.to(pick(rng, (torch.float16, torch.int64, torch.complex64, torch.bool, torch.uint8, torch.float64)))
     if kind == 5:
-        return torch.zeros(1).expand(tuple(pick(rng, (0, 1, 3, 1 << 20, 1 << 30)) for _ in range(value.dim())))
+        return torch.zeros(()).expand(tuple(pick(rng, (0, 1, 3, 1 << 20, 1 << 30)) for _ in range(value.dim())))
     if kind == 6:
         return torch.zeros(()) if rng.random() < 0.5 else torch.zeros((1,) * 9)
     if kind == 7:
@@ -245,7 +245,7 @@ def _other(value: Any, kind: int, rng: Rng) -> Any:
     if kind == 10:
         return torch.empty(value.shape, device="meta")
     shape = tuple(pick(rng, sizes) if rng.random() < 0.3 else n for n in value.shape)
-    return torch.zeros(1).expand(shape)
+    return torch.zeros(()).expand(shape)
 
 
 def _file(content: Any) -> bytes:
