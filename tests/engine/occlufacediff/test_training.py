@@ -69,7 +69,7 @@ def trained(tmp_path_factory) -> Path:
     synthetic.write_dataset("occlufacediff", root / "data", vertices=12, seconds=1.6, per_subject=5)
     train(options_for(root / "data", root / "flint", every=10, repeats=2, batch=3, lr=5e-3), 10)
     denoiser = options_for(root / "data", root / "occlu", "occlufacediff", prior=root / "flint", lr=5e-3)
-    train(replace(denoiser, every=6, batch=3, accumulate=1, repeats=4), 6)
+    train(replace(denoiser, every=12, batch=3, accumulate=1, repeats=6), 12)
     return root
 
 
