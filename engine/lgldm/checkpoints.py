@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..failures import out_of_memory
 from ..model_folder import MOST_LAYERS
 from .audio_encoders import AudioEncoder, AudioEncoderConfig, infer_config, new_names
 from .datasets import DATASETS, Dataset
@@ -54,8 +55,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise InputError(f"The checkpoint '{name}' holds code or objects besides tensors; it was not loaded.") from None
         raise InputError(f"The checkpoint '{name}' is damaged or cut off.") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, IndexError, TypeError, OSError,
-            zipfile.BadZipFile, AssertionError) as error:  # fmt: skip
+    except Exception as error:  # PyTorch's reader raises almost anything over a damaged file
+        if out_of_memory(error):
+            raise
         raise InputError(f"The checkpoint '{name}' is damaged, cut off, or not a PyTorch file.") from error
     state = content
     if isinstance(content, Mapping):
