@@ -162,7 +162,8 @@ def peak_memory(path: Path, device: str) -> float:
 def alone(path: Path, device: str, runs: int) -> dict[str, float]:
     """The figures of a fresh process that animates one clip `runs` times."""
     command = [sys.executable, __file__, "--alone", str(path), "--device", device, "--runs", str(runs)]
-    threads = {"OPENBLAS_NUM_THREADS": "1"} if device == "numpy" else {}  # as `engine serve --built-in` sets it
+    # As the engine's own process sets them: threads that spin while they wait slow a busy machine down many times.
+    threads = {"OPENBLAS_NUM_THREADS": "1"} if device == "numpy" else {"OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **threads})
     return json.loads(done.stdout)
 
