@@ -1,7 +1,7 @@
 """Generate and cancel over and over, and see whether anything grows: `python scripts/soak.py [--cycles 200] [--warm-up 20]`.
 
 Blender as a module, the built-in engine, a short sound; every other job is cancelled at a random moment, the others finish and
-their take is undone or deleted, as a person trying things would. Prints memory, descriptors, processes and temporary files
+their take is deleted. Prints memory, descriptors, processes and temporary files
 after the warm-up and at the end; exit status 1 when memory grew by 5 % or more, or anything else at all.
 """
 
