@@ -109,6 +109,8 @@ def _mesh(model: HeadModel, name: str) -> bpy.types.Mesh:
     mesh.polygons.foreach_set("material_index", np.ascontiguousarray(model.material_index, np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(sizes), bool))
     mesh.update(calc_edges=True)
+    if model.uvs is not None:
+        mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", np.ascontiguousarray(model.uvs, np.float32).ravel())
     if model.vertex_colors is not None:
         colors = np.ones((len(model.vertices), 4), np.float32)
         colors[:, :3] = model.vertex_colors

@@ -1,4 +1,4 @@
-"""The starter head: a human head of our own with ARKit's 52 blendshapes. NumPy only; both sides import it.
+"""The starter heads: human heads of our own with ARKit's 52 blendshapes. NumPy only; both sides import it.
 
 Axes everywhere: +x the subject's left, +y up, +z forward (the way the face looks), metres, right-handed, origin midway
 between the centres of the eyeballs. `engine/assets/starter_head/NOTES.md` says how the head was made.
@@ -16,8 +16,14 @@ import numpy as np
 
 from .arkit import ARKIT_52
 
-ASSET = Path(__file__).resolve().parent.parent / "assets" / "starter_head" / "head.npz"
+FOLDER = Path(__file__).resolve().parent.parent / "assets" / "starter_head"
+ASSET = FOLDER / "head.npz"
+# name -> who it is, as a menu may say it; the first is the default
+HEADS = {
+    "robin": "Robin, an adult of about thirty",
+}
 FORMAT = "starter-head/1"
+UV_UNITS = 65535  # the file stores texture coordinates as whole multiples of one part in so many
 EYES = ("left_eye", "right_eye")
 JOINTS = ("neck", "head", "jaw", *EYES)
 BLOCK_BYTES = 64 << 20  # pose_vertices works on this much at a time, so that long clips stay in the cache's reach
@@ -48,6 +54,7 @@ class HeadModel:
     joints: name -> (3,) float32 m. skin: joint -> (V,) float32 in 0..1; what the joints leave open stays at rest.
     landmark_triangles: (68, 3) int32 vertices and landmark_barycentric: (68, 3) float32, iBUG 68 points in iBUG's order
     (Sagonas et al., "300 Faces In-The-Wild Challenge", 2013): 0 is on the subject's right, 62/66 are the inner lips' centres.
+    uvs: (sum of sizes, 2) float32 in 0..1, one per face corner as in `face_vertices`; None when the head has none.
     """
 
     name: str
@@ -63,11 +70,22 @@ class HeadModel:
     skin: dict[str, np.ndarray]
     landmark_triangles: np.ndarray
     landmark_barycentric: np.ndarray
+    uvs: np.ndarray | None = None
 
 
-def load_starter_head(path: str | os.PathLike[str] = ASSET) -> HeadModel:
-    """Read the head from its `.npz`. Never unpickles. Raises HeadError (one sentence) when it cannot be used."""
-    path = Path(path)
+def head_path(name: str) -> Path:
+    """The file of one of HEADS. Raises KeyError for another name."""
+    if name not in HEADS:
+        raise KeyError(name)
+    return ASSET if name == next(iter(HEADS)) else FOLDER / f"head_{name}.npz"
+
+
+def load_starter_head(head: str | os.PathLike[str] = ASSET) -> HeadModel:
+    """Read a head: one of HEADS by its name, or a `.npz` by its path. Never unpickles.
+
+    Raises HeadError (one sentence) when it cannot be used.
+    """
+    path = head_path(head) if isinstance(head, str) and head in HEADS else Path(head)
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
             a = {name: data[name] for name in data.files}
@@ -114,6 +132,7 @@ def _head_from_arrays(a: dict[str, np.ndarray]) -> HeadModel:
         skin={str(n): w.astype(np.float32) for n, w in zip(a["skin_names"], a["skin_weights"])},
         landmark_triangles=a["landmark_triangles"].astype(np.int32),
         landmark_barycentric=a["landmark_barycentric"].astype(np.float32),
+        uvs=a["uvs"].astype(np.float32) / np.float32(UV_UNITS) if "uvs" in a else None,
     )
     _check(head)
     return head
@@ -134,6 +153,7 @@ def _check(head: HeadModel) -> None:
         "landmarks": head.landmark_triangles.shape == (68, 3)
         and head.landmark_barycentric.shape == (68, 3)
         and head.landmark_triangles.max() < count,
+        "uvs": head.uvs is None or head.uvs.shape == (len(head.face_vertices), 2),
     }
     wrong = [name for name, right in facts.items() if not right]
     if wrong:
