@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
+from scipy.fft import dct, idct
 from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from ..audio import MEL_RANGE, SAMPLE_RATE
@@ -32,17 +33,24 @@ def augment(samples: np.ndarray, babble: np.ndarray | None, rng: np.random.Gener
     if rng.random() < 0.05:
         limit = np.abs(x).max() * rng.uniform(0.3, 0.8) + 1e-9
         x = np.clip(x, -limit, limit)
-    x = x / (np.abs(x).max() + 1e-6) * 10 ** (rng.uniform(-25, -0.5) / 20)
+    x = at_any_level(x, rng)
     if rng.random() < 0.04:
         x = through_codec(x, rng)
     return x.astype(np.float32)
 
 
+def at_any_level(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The sound with its peak 0.5 to 25 dB under full scale."""
+    return (x / (np.abs(x).max() + 1e-6) * 10 ** (rng.uniform(-25, -0.5) / 20)).astype(np.float32)
+
+
 def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(T, 80) `log_mel` frames as another throat and microphone might give them: the frequency axis stretched by up to
-    14 % (vocal tract length perturbation, Jaitly & Hinton 2013), a smooth random EQ of some dB, and bands blanked out
-    (SpecAugment, Park et al. 2019). Times stay."""
+    14 % (vocal tract length perturbation, Jaitly & Hinton 2013), a hoarser voice, a smooth random EQ of some dB, and
+    bands blanked out (SpecAugment, Park et al. 2019). Times stay."""
     bands = mel.shape[1]
+    if rng.random() < 0.35:
+        mel = blur_harmonics(mel, rng.uniform(0, 1))
     if rng.random() < 0.6:
         factor = np.exp(rng.uniform(-0.13, 0.13))
         hertz = 700 * (10 ** (np.linspace(LOWEST_MEL, HIGHEST_MEL, bands) / 2595) - 1)
@@ -62,6 +70,22 @@ def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             first = int(rng.integers(0, bands - width))
             mel[:, first : first + width] = mel[:, first : first + width].mean()
     return mel.astype(np.float32)
+
+
+def blur_harmonics(mel: np.ndarray, kept: float) -> np.ndarray:
+    """(T, 80) log-mel frames with only the share `kept` of what varies faster along the frequencies than formants do: the
+    voice's harmonics (cepstral liftering, the first 20 of the cosine transform's numbers stay)."""
+    cepstrum = dct(mel, norm="ortho", axis=1)
+    cepstrum[:, 20:] *= kept
+    return idct(cepstrum, norm="ortho", axis=1).astype(np.float32)
+
+
+def slow_down(mel: np.ndarray, factor: float) -> np.ndarray:
+    """(T, n) frames played at `factor` <= 1 of their speed, cut to T: pitch and formants stay."""
+    at = np.arange(len(mel)) * factor
+    first = np.minimum(at.astype(int), len(mel) - 2)
+    part = (at - first).astype(np.float32)[:, None]
+    return mel[first] * (1 - part) + mel[first + 1] * part
 
 
 def warp(samples: np.ndarray, factor: float) -> np.ndarray:

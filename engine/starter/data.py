@@ -9,7 +9,8 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE, log_mel
 from .articulation import GRID, Style, mouth_controls, to_frames
-from .augment import augment, augment_mel, breath, warp
+from .augment import at_any_level, augment, augment_mel, breath, slow_down, warp
+from .front_end import both
 from .performance import FRAME_RATE
 from .phones import PHONES
 
@@ -153,7 +154,8 @@ def loudness(samples: np.ndarray) -> np.ndarray:
 
 
 class EncoderExamples:
-    """Map-style dataset: example i is made from (seed, i) alone. Items: mel (T100, 80), phones (T50,), controls (T50, 9)."""
+    """Map-style dataset: example i is made from (seed, i) alone. Items: frames of `front_end` (T100, 160), phones (T50,),
+    controls (T50, 9)."""
 
     def __init__(self, folder: Path, count: int, seed: int):
         self.maker = ChunkMaker(load_corpus(folder))
@@ -164,8 +166,10 @@ class EncoderExamples:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng([self.seed, index])
-        chunk = self.maker.draw(rng, warped=True)
-        samples = chunk.samples
+        sounded = self.maker.draw(rng, warped=True)
+        samples = sounded.samples
+        speed = rng.uniform(0.82, 1) if rng.random() < 0.3 else 1.0
+        chunk = fill_pauses(Chunk(samples, sounded.phones, sounded.starts / speed, sounded.ends / speed))
         frames = round(CHUNK_SECONDS * ENCODER_RATE)
         curves = mouth_controls(chunk.phones, chunk.starts, chunk.ends, CHUNK_SECONDS, Style())
         controls, phones = to_frames(curves, ENCODER_RATE, frames), phone_frames(chunk, ENCODER_RATE, frames)
@@ -173,7 +177,7 @@ class EncoderExamples:
             samples, phones = np.zeros_like(samples), np.zeros_like(phones)
             controls = np.zeros_like(controls)
         babble = self.maker.draw(rng).samples if rng.random() < 0.25 else None
-        if rng.random() < 0.85:
-            samples = augment(samples, babble, rng)
-        mel = augment_mel(log_mel(samples)[: round(CHUNK_SECONDS * GRID)], rng)
-        return mel, phones, controls
+        # A third of the sounds stay clean: with fewer, clean speech itself was heard less well.
+        samples = augment(samples, babble, rng) if rng.random() < 0.67 else at_any_level(samples, rng)
+        mel = slow_down(log_mel(samples)[: round(CHUNK_SECONDS * GRID)], speed)
+        return both(augment_mel(mel, rng) if rng.random() < 0.7 else mel), phones, controls

@@ -13,18 +13,19 @@ from torch.nn import functional as F
 
 from ..audio import MEL_BANDS
 
-# Frames of 20 ms computed at once, and their overlap: a frame sees 60 to both sides (and the stem one more).
-BLOCK, OVERLAP = 3000, 64
+# Frames of 20 ms computed at once, and their overlap: a frame sees at most 66 to both sides (and the stem one more).
+BLOCK, OVERLAP = 3000, 72
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Sizes of the speech encoder."""
+    """Sizes of the speech encoder. bands: of a frame it hears, see `front_end.hear`."""
 
     phones: int
     controls: int
     width: int = 224
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
+    bands: int = MEL_BANDS
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ class ResidualConv(nn.Module):
 
 
 class SpeechEncoder(nn.Module):
-    """(B, T100, 80) log-mel at 100 Hz to features at 50 Hz; frame m is centred on m * 20 ms."""
+    """(B, T100, bands) frames at 100 Hz to features at 50 Hz; frame m is centred on m * 20 ms."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.stem = nn.Conv1d(MEL_BANDS, config.width, 5, stride=2, padding=2)
+        self.stem = nn.Conv1d(config.bands, config.width, 5, stride=2, padding=2)
         self.layers = nn.ModuleList(ResidualConv(config.width, d) for d in config.dilations)
         self.norm = nn.LayerNorm(config.width)
         self.phone_head = nn.Linear(config.width, config.phones)
@@ -89,7 +90,7 @@ class SpeechEncoder(nn.Module):
         return 2 * (self.config.width + self.config.phones)
 
     def conditions(self, mel: Tensor, frames: int) -> Tensor:
-        """(B, T100, 80) to (B, frames, feature_dim) at 25 Hz: features and phone posteriors, consecutive frames paired."""
+        """(B, T100, bands) to (B, frames, feature_dim) at 25 Hz: features and phone posteriors, consecutive frames paired."""
         both = self.in_blocks(mel)
         missing = 2 * frames - both.shape[1]
         if missing > 0:

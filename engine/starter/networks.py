@@ -23,7 +23,7 @@ class Networks(Protocol):
     codebook: np.ndarray  # (codes, numbers per code)
 
     def conditions(self, mel: np.ndarray, frames: int) -> np.ndarray:
-        """Log-mel (T100, 80) at 100 Hz to (frames, C): speech features and phone posteriors."""
+        """Frames of `front_end.hear` (T100, bands) at 100 Hz to (frames, C): speech features and phone posteriors."""
 
     def silence(self, conditions: np.ndarray) -> np.ndarray:
         """(T, C) to (T,): how sure the phone head is that nobody speaks, 0..1."""

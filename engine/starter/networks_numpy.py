@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..audio import MEL_BANDS
 from .layers_numpy import Layers, gelu, leaky_relu, mish, relu, softmax
 from .networks import Denoise
 
@@ -40,7 +41,7 @@ class NumpyNetworks:
 
     def _try_out(self) -> None:
         """One frame through every layer, so that tensors that do not fit are found when the model is loaded."""
-        conditions = self.conditions(np.zeros((4, self.layers.inputs("encoder.stem")), np.float32), 1)
+        conditions = self.conditions(np.zeros((4, self.config["encoder"].get("bands", MEL_BANDS)), np.float32), 1)
         if conditions.shape[1] != 2 * (self.config["encoder"]["width"] + self.config["encoder"]["phones"]):
             raise ValueError("the encoder's width")
         felt = np.zeros((1, self.config["regressor"]["emotions"]), np.float32)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import life
-from ..audio import SAMPLE_RATE, log_mel
+from ..audio import MEL_BANDS, SAMPLE_RATE
 from ..diffusion.samplers import ddim
 from ..diffusion.schedule import Schedule, cosine_schedule_arrays
 from ..face.arkit import ARKIT_52
@@ -24,6 +24,7 @@ from ..model_folder import read_config, whole_model
 from ..motion import ROTATION_NAMES, FaceMotion
 from ..tensor_file import read_tensors
 from .contacts import HEAD, apply_contacts
+from .front_end import hear
 from .mouth_shaping import lip_contacts, smooth_step, spread_openings
 from .networks import Networks
 from .resample import contacts_at, values_at
@@ -47,10 +48,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Starter:
-    """The loaded starter model. latent_mean, latent_deviation: (D,); motion_scale: (M,); all float32."""
+    """The loaded starter model. bands: numbers per frame of sound, see `front_end.hear`. latent_mean, latent_deviation: (D,); motion_scale: (M,); all float32."""
 
     name: str
     frame_rate: int
+    bands: int
     emotions: list[str]
     motion: list[str]
     learned: list[str]
@@ -88,6 +90,7 @@ def load(folder: Path, device: str) -> Starter:
         return Starter(
             name=config["name"],
             frame_rate=config["frame_rate"],
+            bands=config["encoder"].get("bands", MEL_BANDS),
             emotions=config["emotions"],
             motion=config["motion"],
             learned=config["learned"],
@@ -160,7 +163,7 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     """The networks' part that is no diffusion. samples: (S,) at 16 kHz; felt: (T, E)."""
     networks = model.networks
     felt = np.ascontiguousarray(felt, dtype=np.float32)
-    conditions = networks.conditions(log_mel(samples), len(felt))
+    conditions = networks.conditions(hear(samples, model.bands), len(felt))
     mouth, contact_logits = networks.mouth(conditions, felt)
     jaw = model.mouth.index("jawOpen")
     mouth[:, jaw] = spread_openings(mouth[:, jaw])

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..audio import log_mel
 from ..diffusion.schedule import cosine_schedule
 from ..lgldm.denoiser import Denoiser, DenoiserConfig
 from ..lgldm.vqvae import VQVAE, VQVAEConfig, perplexity
@@ -30,6 +29,7 @@ from .articulation import CONTACTS, CONTROLS, TENDENCIES, mouth_controls, random
 from .augment import augment
 from .data import CHUNK_SECONDS, ChunkMaker, EncoderExamples, load_corpus, loudness
 from .encoder import EncoderConfig, MouthRegressor, RegressorConfig, SpeechEncoder
+from .front_end import BANDS, hear
 from .performance import EMOTIONS, FRAME_RATE, LEARNED, MOTION, MOUTH, perform, random_feeling
 from .phones import PHONES
 
@@ -87,7 +87,7 @@ class WarmStart:
 
 
 # ---------------------------------------------------------------------------------------------------------- 1. encoder
-ENCODER = EncoderConfig(phones=len(PHONES), controls=len(CONTROLS))
+ENCODER = EncoderConfig(len(PHONES), len(CONTROLS), width=288, dilations=(1, 2, 4, 8, 1, 2, 4, 8, 1, 2), bands=BANDS)
 # Lips against tongue (m/n, b/d, p/t, f/th, v/th) is what shows on a face and what recordings blur most.
 PHONE_WEIGHTS = torch.tensor([1.6 if p in ("p", "b", "m", "f", "v") else 1.2 if p in "nθðw" else 1.0 for p in PHONES])
 CONTROL_WEIGHTS = torch.tensor([4.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0])  # of TENDENCIES: the jaw counts most
@@ -184,7 +184,7 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
                 emotion[i, d] = feeling.weights
             babble = maker.draw(rng).samples
             for version, samples in enumerate((chunk.samples, augment(chunk.samples, babble, rng))):
-                mel = torch.from_numpy(log_mel(samples))[None]
+                mel = torch.from_numpy(hear(samples))[None]
                 with torch.inference_mode():
                     conditions[version, i] = encoder.conditions(mel, FRAMES)[0].numpy()
             if i % 100 == 99:

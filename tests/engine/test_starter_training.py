@@ -71,7 +71,7 @@ def test_examples_depend_on_seed_and_index_alone(corpus):
         np.testing.assert_array_equal(x, y)
     assert np.abs(a[7][0] - a[8][0]).max() > 0
     mel, phones, controls = a[2]
-    assert (mel.shape, phones.shape, controls.shape) == ((1024, 80), (512,), (512, 9))
+    assert (mel.shape, phones.shape, controls.shape) == ((1024, 160), (512,), (512, 9))
 
 
 def test_smoke_training_makes_a_model_that_animates(corpus, tmp_path):

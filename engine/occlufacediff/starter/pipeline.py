@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from ... import life
-from ...audio import log_mel
 from ...diffusion.respacing import spaced_timesteps
 from ...diffusion.samplers import ddim
 from ...face.arkit import ARKIT_52
 from ...motion import ROTATION_NAMES, FaceMotion
+from ...starter.front_end import hear
 from ...windows import Windows, join
 from ..flint import FACTOR
 from ..landmarks import FPS
@@ -126,8 +126,8 @@ def listen(tracker: Tracker, samples: np.ndarray, frames: int) -> Tensor:
     """(T, C) what is heard at 25 Hz; zeros, as in training, where there is no sound."""
     if not np.any(samples):
         return torch.zeros(frames, tracker.config.denoiser.audio_dim, device=tracker.device)
-    mel = torch.from_numpy(log_mel(np.pad(samples, (LEAD, 0))))[None].to(tracker.device)
-    return tracker.ears.conditions(mel, frames)[0]
+    sound = hear(np.pad(samples, (LEAD, 0)), tracker.config.ears.bands)
+    return tracker.ears.conditions(torch.from_numpy(sound)[None].to(tracker.device), frames)[0]
 
 
 def looked_at(observed: Observed | None, frames: int) -> tuple[np.ndarray, np.ndarray]:
