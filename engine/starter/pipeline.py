@@ -48,7 +48,8 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Starter:
-    """The loaded starter model. bands: numbers per frame of sound, see `front_end.hear`. latent_mean, latent_deviation: (D,); motion_scale: (M,); all float32."""
+    """The loaded starter model. bands: numbers per frame of sound, see `front_end.hear`. latent_mean, latent_deviation:
+    (D,); motion_scale: (M,); all float32."""
 
     name: str
     frame_rate: int
