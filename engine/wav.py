@@ -16,6 +16,7 @@ from .errors import InputError
 
 BLOCK = 1 << 18  # samples of all channels read at a time
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # of the fmt chunk (Microsoft, mmreg.h)
+MAX_CHUNKS = 10_000  # before the samples; real files have a few dozen
 STREAMED = (0, 0xFFFFFFFF)  # lengths of a data chunk that was written before its end was known
 KINDS = {(PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "u1", (PCM, 32): "<i4", (FLOAT, 32): "<f4", (FLOAT, 64): "<f8"}
 
@@ -39,7 +40,7 @@ def is_wav(path: Path) -> bool:
 
 
 def read_header(path: Path) -> Header:
-    """The format and place of the samples. Raises InputError when the file is cut off, OSError when it cannot be read.
+    """The format and place of the samples. Raises InputError when the file is cut off or damaged, OSError when it cannot be read.
 
     A player would play what is left of a cut-off file; an animator would get half a performance.
     """
@@ -47,7 +48,10 @@ def read_header(path: Path) -> Header:
     code = channels = rate = bits = 0
     with open(path, "rb") as stream:
         stream.seek(12)
-        while len(chunk := stream.read(8)) == 8:
+        for _ in range(MAX_CHUNKS):
+            chunk = stream.read(8)
+            if len(chunk) != 8:
+                raise InputError(f"The sound file '{name}' is cut off: it has no sound in it.")
             kind, length = struct.unpack("<4sI", chunk)
             if kind == b"data":
                 begin = stream.tell()
@@ -63,7 +67,7 @@ def read_header(path: Path) -> Header:
                 if code == EXTENSIBLE and len(fields) >= 26:
                     (code,) = struct.unpack("<H", fields[24:26])
             stream.seek(after)
-    raise InputError(f"The sound file '{name}' is cut off: it has no sound in it.")
+    raise InputError(f"The sound file '{name}' is damaged: there are more than {MAX_CHUNKS} chunks before its sound.")
 
 
 def is_plain(header: Header) -> bool:

@@ -5,6 +5,7 @@ writers where we have one, and attacks that chance would not find.
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import sys
 import tempfile
@@ -388,7 +389,7 @@ def _checkpoint(system: str, name: str, share: float) -> Target:
 
 
 def _model(kind: str, folder: Path) -> Path:
-    """A folder with a small model of the kind."""
+    """A folder with a small model of the kind, as its own writer leaves it."""
     if kind == "lgldm":
         from lgldm.conftest import config_of, tensors_of
 
@@ -408,7 +409,13 @@ def _config(parse: Callable[[Path], object], kind: str, share: float) -> Target:
     """The config.json of a model folder, damaged; the weights beside it are whole."""
 
     def seeds(folder: Path) -> list[bytes]:
-        return [(_model(kind, folder) / "config.json").read_bytes()]
+        if kind == "lgldm":
+            from lgldm.conftest import config_of
+
+            config = config_of("mead")
+        else:
+            from occlufacediff.conftest import CONFIG as config
+        return [json.dumps(config.to_json(), indent=1).encode() + b"\n"]
 
     def beside(folder: Path) -> dict[str, Path]:
         return {"model.safetensors": _model(kind, folder) / "model.safetensors"}
@@ -461,12 +468,14 @@ TARGETS: dict[str, Target] = {
 }
 
 
+def seeds_of(name: str) -> list[bytes]:
+    """The whole files of a target that damage begins with."""
+    with tempfile.TemporaryDirectory() as folder:
+        return TARGETS[name].seeds(Path(folder))
+
+
 def prepare(name: str) -> tuple[Target, list[bytes], dict[str, bytes]]:
     """The target, its seeds, and the files that lie beside."""
-    target = TARGETS[name]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "seeds").mkdir()
-        (Path(folder) / "beside").mkdir()
-        seeds = target.seeds(Path(folder) / "seeds")
-        beside = {n: p.read_bytes() for n, p in target.beside(Path(folder) / "beside").items()}
-    return target, seeds, beside
+        beside = {n: p.read_bytes() for n, p in TARGETS[name].beside(Path(folder)).items()}
+    return TARGETS[name], seeds_of(name), beside
