@@ -45,44 +45,69 @@ def at_any_level(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def augment_mel(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(T, 80) `log_mel` frames as another throat and microphone might give them: the frequency axis stretched by up to
-    14 % (vocal tract length perturbation, Jaitly & Hinton 2013), a hoarser voice, a smooth random EQ of some dB, and
-    bands blanked out (SpecAugment, Park et al. 2019). Times stay."""
+    """(T, 80) `log_mel` frames as another throat and microphone might give them: the frequency axis stretched (`other_throat`),
+    a hoarser voice with sharper or duller formants (`other_voice`), a smooth random EQ of some dB, a wider or narrower
+    dynamic range, and bands and moments blanked out (SpecAugment, Park et al. 2019). Times stay."""
     bands = mel.shape[1]
-    if rng.random() < 0.35:
-        mel = blur_harmonics(mel, rng.uniform(0, 1))
-    if rng.random() < 0.6:
-        factor = np.exp(rng.uniform(-0.13, 0.13))
-        hertz = 700 * (10 ** (np.linspace(LOWEST_MEL, HIGHEST_MEL, bands) / 2595) - 1)
-        wanted = 2595 * np.log10(1 + hertz * factor / 700)
-        at = np.clip((wanted - LOWEST_MEL) / (HIGHEST_MEL - LOWEST_MEL) * (bands - 1), 0, bands - 1)
-        low = np.minimum(at.astype(int), bands - 2)
-        part = (at - low).astype(np.float32)
-        mel = mel[:, low] * (1 - part) + mel[:, low + 1] * part
+    if rng.random() < 0.7:
+        mel = other_throat(mel, rng)
+    if rng.random() < 0.5:
+        mel = other_voice(mel, rng.uniform(0, 1), rng.uniform(0.75, 1.2))
     if rng.random() < 0.6:
         knots = rng.normal(0, 4.0, rng.integers(3, 8))  # dB
         curve = np.interp(np.linspace(0, 1, bands), np.linspace(0, 1, len(knots)), knots)
         mel = mel + (curve * MEL_PER_DB).astype(np.float32)
+    if rng.random() < 0.3:
+        mel = (mel - 1) * rng.uniform(0.8, 1.15) + 1
+    mel = np.array(mel, np.float32)
     if rng.random() < 0.5:
-        mel = mel.copy()
         for _ in range(rng.integers(1, 3)):
             width = int(rng.integers(2, 10))
             first = int(rng.integers(0, bands - width))
             mel[:, first : first + width] = mel[:, first : first + width].mean()
-    return mel.astype(np.float32)
+    if rng.random() < 0.5:
+        for _ in range(rng.integers(1, 8)):
+            width = int(rng.integers(2, 10))
+            first = int(rng.integers(0, max(1, len(mel) - width)))
+            mel[first : first + width] = mel.mean(axis=0)
+    return mel
 
 
-def blur_harmonics(mel: np.ndarray, kept: float) -> np.ndarray:
-    """(T, 80) log-mel frames with only the share `kept` of what varies faster along the frequencies than formants do: the
-    voice's harmonics (cepstral liftering, the first 20 of the cosine transform's numbers stay)."""
+def other_throat(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The frequency axis stretched by up to 14 % (vocal tract length perturbation, Jaitly & Hinton 2013), and by some per
+    cent more or less from region to region, as mouths and throats differ in their proportions."""
+    bands = mel.shape[1]
+    regions = rng.uniform(-0.13, 0.13) + rng.normal(0, 0.035, 6)
+    factor = np.exp(np.interp(np.linspace(0, 1, bands), np.linspace(0, 1, len(regions)), regions))
+    hertz = 700 * (10 ** (np.linspace(LOWEST_MEL, HIGHEST_MEL, bands) / 2595) - 1)
+    wanted = 2595 * np.log10(1 + hertz * factor / 700)
+    at = np.clip((wanted - LOWEST_MEL) / (HIGHEST_MEL - LOWEST_MEL) * (bands - 1), 0, bands - 1)
+    low = np.minimum(at.astype(int), bands - 2)
+    part = (at - low).astype(np.float32)
+    return mel[:, low] * (1 - part) + mel[:, low + 1] * part
+
+
+def other_voice(mel: np.ndarray, harmonics: float, formants: float) -> np.ndarray:
+    """(T, 80) log-mel frames with two parts of each frame's cosine transform scaled: `harmonics` what varies faster along
+    the frequencies than formants do, `formants` the rest but for the mean (cepstral liftering)."""
     cepstrum = dct(mel, norm="ortho", axis=1)
-    cepstrum[:, 20:] *= kept
+    cepstrum[:, 20:] *= harmonics
+    cepstrum[:, 1:20] *= formants
     return idct(cepstrum, norm="ortho", axis=1).astype(np.float32)
 
 
-def slow_down(mel: np.ndarray, factor: float) -> np.ndarray:
-    """(T, n) frames played at `factor` <= 1 of their speed, cut to T: pitch and formants stay."""
-    at = np.arange(len(mel)) * factor
+def speaking_pace(frames: int, rng: np.random.Generator) -> np.ndarray:
+    """(frames + 1,) where in a sound of as many frames each frame, and the end, is taken from: slower by 0 to 15 % on the
+    whole, and by turns slower and faster every some 300 ms, as people drawl and hurry."""
+    speed = np.exp(rng.normal(0, 0.18, max(2, frames // 30)))
+    speed = np.interp(np.arange(frames), np.linspace(0, frames, len(speed)), speed)
+    speed *= rng.uniform(0.85, 1.0) / max(speed.mean(), 1e-6)
+    return np.concatenate([[0.0], np.cumsum(speed)])
+
+
+def at_frames(mel: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(T, n) frames read at the places `at`, linear between."""
+    at = np.clip(at, 0, len(mel) - 1)
     first = np.minimum(at.astype(int), len(mel) - 2)
     part = (at - first).astype(np.float32)[:, None]
     return mel[first] * (1 - part) + mel[first + 1] * part

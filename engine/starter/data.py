@@ -9,7 +9,7 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE, log_mel
 from .articulation import GRID, Style, mouth_controls, to_frames
-from .augment import at_any_level, augment, augment_mel, breath, slow_down, warp
+from .augment import at_any_level, at_frames, augment, augment_mel, breath, speaking_pace, warp
 from .front_end import both
 from .performance import FRAME_RATE
 from .phones import PHONES
@@ -168,8 +168,12 @@ class EncoderExamples:
         rng = np.random.default_rng([self.seed, index])
         sounded = self.maker.draw(rng, warped=True)
         samples = sounded.samples
-        speed = rng.uniform(0.82, 1) if rng.random() < 0.3 else 1.0
-        chunk = fill_pauses(Chunk(samples, sounded.phones, sounded.starts / speed, sounded.ends / speed))
+        steps = round(CHUNK_SECONDS * GRID)
+        pace = speaking_pace(steps, rng) if rng.random() < 0.6 else np.arange(steps + 1.0)
+        starts, ends = (np.interp(at * GRID, pace, np.arange(steps + 1)) / GRID for at in (sounded.starts, sounded.ends))
+        spoken = ends > starts
+        phones_left = [p for p, s in zip(sounded.phones, spoken, strict=True) if s]
+        chunk = fill_pauses(Chunk(samples, phones_left, starts[spoken], ends[spoken]))
         frames = round(CHUNK_SECONDS * ENCODER_RATE)
         curves = mouth_controls(chunk.phones, chunk.starts, chunk.ends, CHUNK_SECONDS, Style())
         controls, phones = to_frames(curves, ENCODER_RATE, frames), phone_frames(chunk, ENCODER_RATE, frames)
@@ -179,5 +183,5 @@ class EncoderExamples:
         babble = self.maker.draw(rng).samples if rng.random() < 0.25 else None
         # A third of the sounds stay clean: with fewer, clean speech itself was heard less well.
         samples = augment(samples, babble, rng) if rng.random() < 0.67 else at_any_level(samples, rng)
-        mel = slow_down(log_mel(samples)[: round(CHUNK_SECONDS * GRID)], speed)
+        mel = at_frames(log_mel(samples), pace[:-1])
         return both(augment_mel(mel, rng) if rng.random() < 0.7 else mel), phones, controls

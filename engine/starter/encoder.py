@@ -15,6 +15,7 @@ from ..audio import MEL_BANDS
 
 # Frames of 20 ms computed at once, and their overlap: a frame sees at most 66 to both sides (and the stem one more).
 BLOCK, OVERLAP = 3000, 72
+DROPOUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ class RegressorConfig:
 
 
 class ResidualConv(nn.Module):
-    """x + W relu(conv(LN(x))): LN over channels, conv over 5 (dilated) frames."""
+    """x + W relu(conv(LN(x))): LN over channels, conv over 5 (dilated) frames, DROPOUT before W in training."""
 
     def __init__(self, width: int, dilation: int):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.conv = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation)
         self.out = nn.Linear(width, width)
+        self.drop = nn.Dropout(DROPOUT)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(F.relu(self.conv(self.norm(x).transpose(1, 2)).transpose(1, 2)))
+        return x + self.out(self.drop(F.relu(self.conv(self.norm(x).transpose(1, 2)).transpose(1, 2))))
 
 
 class SpeechEncoder(nn.Module):

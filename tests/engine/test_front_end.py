@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import butter, sosfilt
 
 from engine.audio import MEL_BANDS, SAMPLE_RATE, log_mel
-from engine.starter.augment import blur_harmonics, slow_down
+from engine.starter.augment import at_frames, augment_mel, other_throat, other_voice, speaking_pace
 from engine.starter.front_end import BANDS, above_noise, hear
 
 
@@ -53,17 +53,32 @@ def test_frames_are_finite_for_every_sound_and_ignore_the_level(speech):
     np.testing.assert_array_equal(hear(speech, MEL_BANDS), log_mel(speech))
 
 
-def test_slowed_frames_stand_at_their_times(speech):
+def test_frames_are_read_where_the_pace_says(speech):
     mel = log_mel(speech)
-    slow = slow_down(mel, 0.8)
-    assert slow.shape == mel.shape
+    slow = at_frames(mel, np.arange(len(mel)) * 0.8)
     np.testing.assert_allclose(slow[100], mel[80], atol=1e-6)
-    np.testing.assert_array_equal(slow_down(mel, 1.0), mel)
+    np.testing.assert_array_equal(at_frames(mel, np.arange(len(mel))), mel)
 
 
-def test_blurred_harmonics_keep_the_envelope(speech):
+@pytest.mark.parametrize("seed", range(5))
+def test_the_pace_never_stands_still_nor_runs_out_of_sound(seed):
+    pace = speaking_pace(1024, np.random.default_rng(seed))
+    assert pace.shape == (1025,) and pace[0] == 0 and pace[-1] <= 1024
+    assert np.diff(pace).min() > 0.3 and np.diff(pace).max() < 2.5
+
+
+def test_another_voice_keeps_or_flattens_what_it_is_told_to(speech):
     mel = log_mel(speech)
-    np.testing.assert_allclose(blur_harmonics(mel, 1.0), mel, atol=1e-4)
-    blurred = blur_harmonics(mel, 0.0)
+    np.testing.assert_allclose(other_voice(mel, 1.0, 1.0), mel, atol=1e-4)
+    blurred = other_voice(mel, 0.0, 1.0)
     np.testing.assert_allclose(blurred.mean(axis=1), mel.mean(axis=1), atol=1e-4)
     assert np.abs(np.diff(blurred, axis=1)).mean() < 0.8 * np.abs(np.diff(mel, axis=1)).mean()
+    assert np.ptp(other_voice(mel, 0.0, 0.0), axis=1).max() < 1e-3
+
+
+def test_another_throat_moves_formants_and_no_times(speech):
+    mel = log_mel(speech)
+    moved = other_throat(mel, np.random.default_rng(3))
+    assert np.abs(moved - mel).max() > 0.1
+    np.testing.assert_allclose(np.corrcoef(moved.mean(axis=1), mel.mean(axis=1))[0, 1], 1, atol=0.02)
+    assert augment_mel(mel, np.random.default_rng(0)).shape == mel.shape
