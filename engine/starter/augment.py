@@ -20,12 +20,12 @@ def augment(samples: np.ndarray, babble: np.ndarray | None, rng: np.random.Gener
     x = samples
     if rng.random() < 0.35:
         x = x * drifting_gain(len(x), rng)
-    if rng.random() < 0.40:
+    if rng.random() < 0.45:
         x = room(x, rng)
     if rng.random() < 0.5:
         x = equalise(x, rng)
     if rng.random() < 0.75:
-        x = add_noise(x, coloured_noise(len(x), rng), rng.uniform(0, 40))
+        x = add_noise(x, coloured_noise(len(x), rng), rng.uniform(0, 35))
     if babble is not None and rng.random() < 0.6:
         x = add_noise(x, babble[: len(x)], rng.uniform(5, 30))
     if rng.random() < 0.12:
@@ -126,8 +126,8 @@ def add_noise(x: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
 
 
 def coloured_noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) noise whose spectrum falls by 0 to 12 dB per octave; sometimes with hum."""
-    pole = rng.uniform(0, 0.98)
+    """(count,) noise whose spectrum falls by 0 to 12 dB per octave, often by none, a microphone's own; sometimes with hum."""
+    pole = rng.uniform(0, 0.98) if rng.random() < 0.6 else 0.0
     noise = lfilter([1 - pole], [1, -pole], rng.standard_normal(count))
     if rng.random() < 0.15:
         hum = rng.choice([50, 60])
@@ -169,7 +169,7 @@ def room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     length = int(rt60 * SAMPLE_RATE)
     tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     tail[: int(0.002 * SAMPLE_RATE)] = 0
-    tail *= 10 ** (-rng.uniform(-4, 15) / 20) / np.sqrt((tail**2).sum() + 1e-9)
+    tail *= 10 ** (-rng.uniform(-6, 12) / 20) / np.sqrt((tail**2).sum() + 1e-9)
     tail[0] = 1
     return fftconvolve(x, tail)[: len(x)]
 
