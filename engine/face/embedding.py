@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import InputError
 from .embedding_face import (
+    CHEEKS,
     IBUG68,
     INNER,
     LOWER_CONTACT,
     LOWER_LIP,
+    NOSE,
     POINTS,
     UPPER_CONTACT,
     UPPER_LIP,
@@ -27,26 +29,27 @@ from .embedding_face import (
     mean_face,
 )
 from .embedding_places import closest_places, components, nearer_to, welded
-from .embedding_views import directions
+from .embedding_views import search_cameras, whole
 from .rasteriser import Camera, barycentric, look_at, render, vertex_normals, visible_triangles
 
 Detector = Callable[[np.ndarray], list[np.ndarray]]  # (H, W, 3) uint8 RGB -> faces, each (468 or more, 2) pixels
 SEARCH_SIZE, SIZE = 320, 512  # pixels of a picture's side: when the face is looked for, when its points are measured
-SEARCH_DISTANCE, SEARCH_FILLED = 5.0, 2.1  # in radii of the mesh: the camera's distance, what the picture's side spans there
 DISTANCE, FILLED = 0.65, 0.26  # m from the camera to the face, and what the picture's side spans there
 AIM = np.array([0.0, -0.035, 0.0])  # m from the middle between the irises: what the camera looks at
 VIEWS = ((0, 0), (18, 0), (-18, 0), (35, 0), (-35, 0), (52, 0), (-52, 0), (0, 15), (0, -15))  # yaw, pitch; degrees
 SKIN_VIEWS = ((0, 0), (45, 0), (-45, 0), (0, 35), (0, -35))  # from which the skin's triangles are seen on which points may lie
 AROUND = (0, 90, 180, 270)  # degrees of yaw from which a second face is looked for
 FEWEST_VIEWS = 3
-LIKENESS = 0.010  # m: points of a face lie no farther (root mean square) from where an average face has them
+LIKENESS = 0.008  # m: points of a face lie no farther (median) from where an average face has them
+LEAST_NOSE = 0.008  # m: and a nose stands out so far from the cheeks
 AGREEMENT = 0.006  # m: and no farther (median) from each other in different pictures
 APART = 0.09  # m between the middles of two faces
-OUTLIER = 0.006  # m: a point so far off counts half in a fit
-STRAY = 0.015  # m from where an average face has it: a place so far off counts half in the average over pictures
+OUTLIER = 0.006  # m: a point, or a ray, so far off counts half
+PRIOR = 0.03  # how much an average face counts beside one ray: what the rays leave open, such as the depth of an outline
 INSIDE = np.array([0.0, -0.02, -0.06])  # m: a point inside the skull from which the face is seen all around
+MOST = 0.8  # share of a face's points that must lie on the mesh
 MISSED = 4  # pixels beside the mesh that a point may lie
-ROUNDS = 12  # of the median of places
+ROUNDS, ON_SKIN = 15, (5, 8, 11)  # of the least squares, and those before which the skin's plane is taken anew
 MOUTH_RADIUS = 0.06  # m around the mouth in which the lips are told apart
 
 
@@ -97,10 +100,10 @@ class _Mesh:
 
 @dataclass(frozen=True)
 class _Seen:
-    """One face in one picture: places (468, 3) on the mesh, how much each counts (468,), and the triangle of each (468,)."""
+    """One face in one picture: places (468, 3) on the mesh, whether there is one (468,), and the triangle of each (468,)."""
 
     places: np.ndarray
-    weights: np.ndarray
+    known: np.ndarray
     triangles: np.ndarray
     camera: Camera
 
@@ -116,12 +119,13 @@ def embed_landmarks(
     """
     mesh = _checked(vertices, faces, colours)
     with _detector(detector) as detect:
-        frame = _close_up(mesh, detect, _search(mesh, detect))
-        _refuse_a_second_face(mesh, detect, frame)
-        seen = _look_from(mesh, detect, frame, VIEWS)
-    if len(seen) < FEWEST_VIEWS:
-        raise EmbeddingError(f"A face was found from {len(seen)} of {len(VIEWS)} sides only, which is too few to trust.")
-    return _averaged(mesh, frame, seen)
+        for frame in _candidates(mesh, detect):
+            frame = _close_up(mesh, detect, frame)
+            seen = _look_from(mesh, detect, frame, VIEWS) if frame is not None else []
+            if len(seen) >= FEWEST_VIEWS:
+                _refuse_a_second_face(mesh, detect, frame)
+                return _averaged(mesh, frame, seen)
+    raise EmbeddingError("No face was found in the mesh from any side.")
 
 
 def _checked(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray | None) -> _Mesh:
@@ -151,21 +155,13 @@ def _detector(given: Detector | None) -> Iterator[Detector]:
         yield detect
 
 
-def _search(mesh: _Mesh, detect: Detector) -> Similarity:
-    """From the average face to the mesh, roughly: the first way to hold the mesh in which a face is seen."""
-    for back, up in directions(mesh.vertices[np.unique(mesh.faces)]):
-        for frame, _ in _faces(mesh, detect, _whole(mesh, back, up)):
-            if frame.rotation[:, 2] @ back > 0.5:
-                return frame
-    raise EmbeddingError("No face was found in the mesh from any side.")
-
-
-def _whole(mesh: _Mesh, back: np.ndarray, up: np.ndarray) -> Camera:
+def _candidates(mesh: _Mesh, detect: Detector) -> Iterator[Similarity]:
+    """From the average face to the mesh, roughly: the ways to hold the mesh in which a face is seen."""
     used = mesh.vertices[np.unique(mesh.faces)]
-    middle = (used.min(axis=0) + used.max(axis=0)) / 2
-    radius = float(np.linalg.norm(used - middle, axis=1).max())
-    focal = SEARCH_SIZE * SEARCH_DISTANCE / SEARCH_FILLED
-    return look_at(middle, back, up, SEARCH_DISTANCE * radius, focal, SEARCH_SIZE)
+    for camera in search_cameras(used, SEARCH_SIZE):
+        for frame, _ in _faces(mesh, detect, camera, turns=4):
+            if frame.rotation[:, 2] @ camera.axes[2] > 0.5:
+                yield frame
 
 
 def _camera(frame: Similarity, yaw: float, pitch: float, size: int = SIZE) -> Camera:
@@ -176,28 +172,39 @@ def _camera(frame: Similarity, yaw: float, pitch: float, size: int = SIZE) -> Ca
     return look_at(target, back, frame.rotation[:, 1], frame.scale * DISTANCE, size * DISTANCE / FILLED, size)
 
 
-def _faces(mesh: _Mesh, detect: Detector, camera: Camera) -> list[tuple[Similarity, _Seen]]:
-    """What looks like a face, and where, in one picture."""
+def _faces(mesh: _Mesh, detect: Detector, camera: Camera, turns: int = 1) -> list[tuple[Similarity, _Seen]]:
+    """What looks like a face, and where, in one picture, which is turned by so many right angles until one is seen."""
     picture = render(mesh.vertices, mesh.faces, camera, mesh.normals, mesh.colours)
-    found = []
-    for points in detect(picture.image):
-        seen = _cast(mesh, camera, picture.triangle, np.asarray(points, float)[:POINTS])
-        if seen.weights[INNER].sum() > 0.1 * len(INNER):
-            frame = _fitted(seen)
-            if frame.error < LIKENESS * frame.scale:
-                found.append((frame, seen))
+    found: list[tuple[Similarity, _Seen]] = []
+    for turn in range(turns):
+        for points in detect(np.ascontiguousarray(np.rot90(picture.image, turn))):
+            pixels = np.asarray(points, float)[:POINTS]
+            for _ in range(turn):
+                pixels = np.stack([camera.size - pixels[:, 1], pixels[:, 0]], axis=1)
+            seen = _cast(mesh, camera, picture.triangle, pixels)
+            if seen.known[INNER].mean() > MOST:
+                frame = _fitted(seen.places, seen.known)
+                if _like_a_face(frame, seen.places):
+                    found.append((frame, seen))
+        if found:
+            break
     return found
 
 
-def _fitted(seen: _Seen) -> Similarity:
-    """From the average face to what was seen; points far off count little."""
+def _like_a_face(frame: Similarity, places: np.ndarray) -> bool:
+    own = (places - frame.shift) @ frame.rotation / frame.scale
+    off = np.linalg.norm(own - mean_face(), axis=1)[INNER]
+    return bool(np.median(off) < LIKENESS and own[NOSE, 2].mean() - own[CHEEKS, 2].mean() > LEAST_NOSE)
+
+
+def _fitted(places: np.ndarray, known: np.ndarray) -> Similarity:
+    """From the average face to places (468, 3) where known (468,); those far off, and the outline, count little."""
     weights = np.zeros(POINTS)
-    weights[INNER] = seen.weights[INNER] + 1e-6
-    frame = fit_similarity(mean_face(), seen.places, weights)
+    weights[INNER] = known[INNER]
+    frame = fit_similarity(mean_face(), places, weights)
     for _ in range(3):
-        wrong = np.linalg.norm(frame.scale * mean_face() @ frame.rotation.T + frame.shift - seen.places, axis=1)
-        trusted = weights / (1 + (wrong / (OUTLIER * frame.scale)) ** 2)
-        frame = fit_similarity(mean_face(), seen.places, trusted)
+        wrong = np.linalg.norm(frame.scale * mean_face() @ frame.rotation.T + frame.shift - places, axis=1)
+        frame = fit_similarity(mean_face(), places, weights / (1 + (wrong / (OUTLIER * frame.scale)) ** 2))
     return frame
 
 
@@ -216,26 +223,24 @@ def _cast(mesh: _Mesh, camera: Camera, shown: np.ndarray, pixels: np.ndarray) ->
     hit = np.where(known, hit, 0)
     share = barycentric(mesh.vertices, mesh.faces, camera, pixels, hit)[..., None]
     places = (mesh.vertices[mesh.faces[hit]] * share).sum(axis=1)
-    normal = (mesh.normals[mesh.faces[hit]] * share).sum(axis=1)
-    ray = camera.place - places
-    facing = np.abs((normal * ray).sum(axis=1)) / np.maximum(np.linalg.norm(ray, axis=1), 1e-30)
-    return _Seen(places, np.where(known & (first == 0), facing**2, 1e-3 * known), hit, camera)
+    return _Seen(places, known, hit, camera)
 
 
-def _close_up(mesh: _Mesh, detect: Detector, frame: Similarity) -> Similarity:
-    """The frame from a portrait that is taken with it."""
+def _close_up(mesh: _Mesh, detect: Detector, frame: Similarity) -> Similarity | None:
+    """The frame from a portrait that is taken with it; None where the portrait shows no face."""
     for _ in range(2):
         found = _faces(mesh, detect, _camera(frame, 0, 0))
         if not found:
-            return frame
+            return None
         frame = min((f for f, _ in found), key=lambda f: float(np.linalg.norm(f.shift - frame.shift)))
     return frame
 
 
 def _refuse_a_second_face(mesh: _Mesh, detect: Detector, frame: Similarity) -> None:
+    used = mesh.vertices[np.unique(mesh.faces)]
     for yaw in AROUND:
         a = np.radians(yaw)
-        camera = _whole(mesh, frame.rotation @ [np.sin(a), 0, np.cos(a)], frame.rotation[:, 1])
+        camera = whole(used, frame.rotation @ [np.sin(a), 0, np.cos(a)], frame.rotation[:, 1], SEARCH_SIZE)
         for other, _ in _faces(mesh, detect, camera):
             if np.linalg.norm(other.shift - frame.shift) > APART * frame.scale:
                 raise EmbeddingError("There are two faces in the mesh: give one at a time.")
@@ -253,15 +258,12 @@ def _look_from(mesh: _Mesh, detect: Detector, frame: Similarity, views: tuple[tu
 
 
 def _averaged(mesh: _Mesh, frame: Similarity, seen: list[_Seen]) -> Landmarks:
-    places, weights = np.stack([s.places for s in seen]), np.stack([_trust(s, frame) for s in seen])
-    middle = _median(places, weights, 1e-3 * frame.scale)
-    off = ((places - middle) ** 2).sum(axis=2)
-    spread = np.sqrt((weights * off).sum(axis=0) / weights.sum(axis=0)) / frame.scale
-    if np.median(spread[INNER]) > AGREEMENT:
-        raise EmbeddingError("What looks like a face from one side does not from another: this is no face.")
-    frame = _fitted(replace(seen[0], places=middle, weights=weights.mean(axis=0)))
     skin = _skin(mesh, frame, np.concatenate([s.triangles for s in seen]))
-    triangles, shares = _on_skin(mesh, frame, skin, middle)
+    triangles, shares, spread = _meeting(mesh, frame, skin, seen)
+    places = (mesh.vertices[triangles] * shares[..., None]).sum(axis=1)
+    frame = _fitted(places, np.ones(POINTS))
+    if np.median(spread[INNER]) > AGREEMENT or not _like_a_face(frame, places):
+        raise EmbeddingError("What looks like a face from one side does not from another: this is no face.")
     return Landmarks(
         triangles468=triangles,
         weights468=shares,
@@ -278,25 +280,41 @@ def _averaged(mesh: _Mesh, frame: Similarity, seen: list[_Seen]) -> Landmarks:
     )
 
 
-def _trust(seen: _Seen, frame: Similarity) -> np.ndarray:
-    """(468,) how much each place of a picture counts: little on the side of the face that is turned away, where the detector
-    guesses, and where the place is far from where an average face has it, such as an ear behind the outline."""
+def _meeting(mesh: _Mesh, frame: Similarity, skin: np.ndarray, seen: list[_Seen]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(468, 3) vertices and (468, 3) shares of the places on the skin that are nearest to where the rays of all pictures
+    meet, and (468,) m by how much (root mean square) the rays pass them.
+
+    Least squares over the distances to the rays and to the skin's tangent plane, reweighted so that a ray that passes far
+    away counts little; rays of pictures in which that side of the face is turned away count little from the beginning.
+    """
     expected = frame.scale * mean_face() @ frame.rotation.T + frame.shift
     outward = (mean_face() - INSIDE) @ frame.rotation.T
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    ray = seen.camera.place - expected
-    facing = np.clip((outward * ray).sum(axis=1) / np.linalg.norm(ray, axis=1), 0, 1)
-    stray = np.linalg.norm(seen.places - expected, axis=1) / (STRAY * frame.scale)
-    return seen.weights * facing**3 / (1 + stray**2) ** 2 + 1e-9
-
-
-def _median(places: np.ndarray, weights: np.ndarray, least: float) -> np.ndarray:
-    """(468, 3): of places (N, 468, 3) by weights (N, 468) the geometric median (Weiszfeld 1937)."""
-    middle = (places * weights[..., None]).sum(axis=0) / weights.sum(axis=0)[:, None]
-    for _ in range(ROUNDS):
-        share = weights / np.maximum(np.linalg.norm(places - middle, axis=2), least)
-        middle = (places * share[..., None]).sum(axis=0) / share.sum(axis=0)[:, None]
-    return middle
+    cameras = np.stack([s.camera.place for s in seen])
+    rays = np.stack([s.places for s in seen]) - cameras[:, None]
+    rays /= np.maximum(np.linalg.norm(rays, axis=2, keepdims=True), 1e-30)
+    back = cameras[:, None] - expected
+    facing = np.clip((outward * back).sum(axis=2) / np.linalg.norm(back, axis=2), 0, 1)
+    base = (facing + 1e-6) * np.stack([s.known for s in seen]) + 1e-9
+    across = np.eye(3) - rays[..., :, None] * rays[..., None, :]
+    trust, point, plane = base, expected, None
+    for turn in range(ROUNDS):
+        total = trust.sum(axis=0)[:, None]
+        gram = (trust[..., None, None] * across).sum(axis=0) + PRIOR * total[..., None] * np.eye(3)
+        right = (trust[..., None] * np.einsum("vnij,vj->vni", across, cameras)).sum(axis=0) + PRIOR * total * expected
+        if turn in ON_SKIN:
+            triangles, shares = _on_skin(mesh, frame, skin, point)
+            normal = (mesh.normals[triangles] * shares[..., None]).sum(axis=1)
+            plane = normal, (mesh.vertices[triangles] * shares[..., None]).sum(axis=1)
+        if plane is not None:
+            normal, place = plane
+            gram += total[..., None] * normal[:, :, None] * normal[:, None, :]
+            right += total * normal * (normal * place).sum(axis=1, keepdims=True)
+        point = np.linalg.solve(gram, right[..., None])[..., 0]
+        off = np.linalg.norm(np.einsum("vnij,vnj->vni", across, point - cameras[:, None]), axis=2)
+        trust = base / (1 + (off / (OUTLIER * frame.scale)) ** 2)
+    spread = np.sqrt((trust * off**2).sum(axis=0) / trust.sum(axis=0)) / frame.scale
+    return *_on_skin(mesh, frame, skin, point), spread
 
 
 def _skin(mesh: _Mesh, frame: Similarity, hit: np.ndarray) -> np.ndarray:
