@@ -34,8 +34,13 @@ def part_shapes(part: Part, skin: Shapes) -> Shapes:
         still["tongueOut"] = _tongue_out(part.points)
     if part.anchors is None:
         return still
-    carried = {n: (u[part.anchors] * part.weights[..., None]).sum(1) for n, u in skin.items()}
-    return {n: _turned_with_lid(part, u) for n, u in carried.items()} if part.name.startswith("lashes") else carried
+    return {n: carried_by_skin(part, u) for n, u in skin.items()}
+
+
+def carried_by_skin(part: Part, skin: np.ndarray) -> np.ndarray:
+    """Displacement of a piece that hangs on the skin where the skin's is (V, 3)."""
+    moved = (skin[part.anchors] * part.weights[..., None]).sum(1)
+    return _turned_with_lid(part, moved) if part.name.startswith("lashes") else moved
 
 
 def _tongue_out(p: np.ndarray) -> np.ndarray:
