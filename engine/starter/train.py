@@ -22,14 +22,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..audio import log_mel
 from ..diffusion.schedule import cosine_schedule
 from ..lgldm.denoiser import Denoiser, DenoiserConfig
 from ..lgldm.vqvae import VQVAE, VQVAEConfig, perplexity
 from .articulation import CONTACTS, CONTROLS, TENDENCIES, mouth_controls, random_style, to_frames
-from .augment import augment
+from .augment import augment, augment_mel
 from .data import CHUNK_SECONDS, ChunkMaker, EncoderExamples, load_corpus, loudness
 from .encoder import EncoderConfig, MouthRegressor, RegressorConfig, SpeechEncoder
-from .front_end import BANDS, hear
+from .front_end import BANDS, both
 from .performance import EMOTIONS, FRAME_RATE, LEARNED, MOTION, MOUTH, perform, random_feeling
 from .phones import PHONES
 
@@ -42,11 +43,11 @@ class Plan:
     """How much training. The defaults make the committed weights; `smoke` makes a useless model in seconds for tests."""
 
     seed: int = 0
-    encoder_steps: int = 4000
+    encoder_steps: int = 9000
     encoder_batch: int = 8
     chunks: int = 2000  # sounds of 10.24 s whose features are kept
     draws: int = 3  # performances per sound
-    regressor_steps: int = 2500
+    regressor_steps: int = 4000
     vqvae_steps: int = 3000
     denoiser_steps: int = 4000
     workers: int = 1
@@ -184,9 +185,12 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
                 emotion[i, d] = feeling.weights
             babble = maker.draw(rng).samples
             for version, samples in enumerate((chunk.samples, augment(chunk.samples, babble, rng))):
-                mel = torch.from_numpy(hear(samples))[None]
+                mel = log_mel(samples)
+                if version and rng.random() < 0.5:
+                    mel = augment_mel(mel, rng)
                 with torch.inference_mode():
-                    conditions[version, i] = encoder.conditions(mel, FRAMES)[0].numpy()
+                    heard = torch.from_numpy(both(mel))[None]
+                    conditions[version, i] = encoder.conditions(heard, FRAMES)[0].numpy()
             if i % 100 == 99:
                 log(f"features {i + 1}/{count}")
         partial = work / "features.part.npz"
