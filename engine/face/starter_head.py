@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ ASSET = FOLDER / "head.npz"
 # name -> who it is, as a menu may say it; the first is the default
 HEADS = {
     "robin": "Robin, an adult of about thirty",
+    "otto": "Otto, a heavy man of about sixty",
+    "amara": "Amara, a young woman",
 }
 FORMAT = "starter-head/1"
 UV_UNITS = 65535  # the file stores texture coordinates as whole multiples of one part in so many
@@ -55,6 +57,10 @@ class HeadModel:
     landmark_triangles: (68, 3) int32 vertices and landmark_barycentric: (68, 3) float32, iBUG 68 points in iBUG's order
     (Sagonas et al., "300 Faces In-The-Wild Challenge", 2013): 0 is on the subject's right, 62/66 are the inner lips' centres.
     uvs: (sum of sizes, 2) float32 in 0..1, one per face corner as in `face_vertices`; None when the head has none.
+    correctives: (C, V, 3) float32 m, added on top of the blendshapes, each as far as its name says: `jawOpen*mouthPucker` is
+    the product of these two weights, `eyeBlinkLeft*1-eyeBlinkLeft` of one and what it lacks to 1 (see `corrective_weights`).
+    rings: named loops of vertices: `mouth` from the contact line outwards, `mouth_in` from it inwards; likewise `eyeLeft`,
+    `eyeLeft_in` and others.
     """
 
     name: str
@@ -71,6 +77,9 @@ class HeadModel:
     landmark_triangles: np.ndarray
     landmark_barycentric: np.ndarray
     uvs: np.ndarray | None = None
+    corrective_names: tuple[str, ...] = ()
+    correctives: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
+    rings: dict[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
 
 
 def head_path(name: str) -> Path:
@@ -108,13 +117,11 @@ def load_starter_head(head: str | os.PathLike[str] = ASSET) -> HeadModel:
 def _head_from_arrays(a: dict[str, np.ndarray]) -> HeadModel:
     vertices = a["vertices"].astype(np.float32)
     count = len(vertices)
-    names = tuple(a["blendshape_names"].tolist())
-    starts = a["shape_starts"]
-    moved, delta = a["shape_vertices"], a["shape_deltas"] * np.float32(a["shape_unit"])
-    blendshapes = np.zeros((len(names), count, 3), np.float32)
-    for k in range(len(names)):
-        rows = slice(starts[k], starts[k + 1])
-        blendshapes[k, moved[rows]] = delta[rows]
+    names, blendshapes = _unpacked(a, "blendshape_names", "shape", count)
+    corrective_names: tuple[str, ...] = ()
+    correctives = np.zeros((0, count, 3), np.float32)
+    if "corrective_names" in a:
+        corrective_names, correctives = _unpacked(a, "corrective_names", "corrective", count)
     head = HeadModel(
         name=str(a["name"]),
         vertices=vertices,
@@ -133,9 +140,61 @@ def _head_from_arrays(a: dict[str, np.ndarray]) -> HeadModel:
         landmark_triangles=a["landmark_triangles"].astype(np.int32),
         landmark_barycentric=a["landmark_barycentric"].astype(np.float32),
         uvs=a["uvs"].astype(np.float32) / np.float32(UV_UNITS) if "uvs" in a else None,
+        corrective_names=corrective_names,
+        correctives=correctives,
+        rings=_unpacked_rings(a) if "ring_names" in a else {},
     )
     _check(head)
     return head
+
+
+def _unpacked(a: dict[str, np.ndarray], names: str, kind: str, count: int) -> tuple[tuple[str, ...], np.ndarray]:
+    starts, moved = a[f"{kind}_starts"], a[f"{kind}_vertices"]
+    delta = a[f"{kind}_deltas"] * np.float32(a["shape_unit"])
+    shapes = np.zeros((len(a[names]), count, 3), np.float32)
+    for k, shape in enumerate(shapes):
+        rows = slice(starts[k], starts[k + 1])
+        shape[moved[rows]] = delta[rows]
+    return tuple(a[names].tolist()), shapes
+
+
+def _unpacked_rings(a: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, ...]]:
+    starts, rings = a["ring_starts"], {}
+    for k, name in enumerate(a["ring_names"].tolist()):
+        rings.setdefault(name, []).append(a["ring_vertices"][starts[k] : starts[k + 1]].astype(np.int32))
+    return {name: tuple(loops) for name, loops in rings.items()}
+
+
+def corrective_factors(name: str) -> tuple[tuple[str, bool], ...]:
+    """What a corrective's name multiplies: (blendshape, whether it counts as what it lacks to 1), in the name's order.
+
+    Raises ValueError when a factor is no blendshape.
+    """
+    factors = tuple((part.removeprefix("1-"), part.startswith("1-")) for part in name.split("*"))
+    if len(factors) < 2 or any(shape not in ARKIT_52 for shape, _ in factors):
+        raise ValueError(f"'{name}' is no product of blendshapes")
+    return factors
+
+
+def corrective_weights(head: HeadModel, weights: np.ndarray) -> np.ndarray:
+    """How far each corrective acts: (T, 52) weights -> (T, C) products of the weights, each clamped to 0..1."""
+    clamped = np.clip(weights, 0, 1)
+    products = np.ones((len(weights), len(head.corrective_names)), np.float32)
+    for column, name in enumerate(head.corrective_names):
+        for shape, lacking in corrective_factors(name):
+            weight = clamped[:, head.blendshape_names.index(shape)]
+            products[:, column] *= 1 - weight if lacking else weight
+    return products
+
+
+def _moving(head: HeadModel, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 52 + C) weights and (52 + C, V, 3) displacements of blendshapes and correctives."""
+    if not head.corrective_names:
+        return weights, head.blendshapes
+    return (
+        np.concatenate([weights, corrective_weights(head, weights)], axis=1),
+        np.concatenate([head.blendshapes, head.correctives]),
+    )
 
 
 def _check(head: HeadModel) -> None:
@@ -148,6 +207,8 @@ def _check(head: HeadModel) -> None:
         "materials": len(head.material_index) == len(head.face_sizes)
         and head.material_index.max() < len(head.materials),
         "blendshapes": head.blendshape_names == ARKIT_52 and bool(np.isfinite(head.blendshapes).all()),
+        "correctives": bool(np.isfinite(head.correctives).all()) and all(map(corrective_factors, head.corrective_names)),
+        "rings": all(0 <= loop.min() and loop.max() < count for loops in head.rings.values() for loop in loops),
         "joints": set(JOINTS) <= head.joints.keys(),
         "skin": set(head.skin) == {"head", *EYES} and all(w.shape == (count,) for w in head.skin.values()),
         "landmarks": head.landmark_triangles.shape == (68, 3)
@@ -194,12 +255,13 @@ def pose_vertices(
 
     weights: (T, 52) in the order of `head.blendshape_names`. rotations: joint -> (T, 3) axis-angle in rad, head-local axes;
     "head", "left_eye" and "right_eye" turn something, others (the jaw moves by jawOpen) are ignored.
-    Blendshapes first, then the eyeballs about their centres, then everything above the neck about the head joint, blended
-    linearly by the skin weights. Returns (T, V, 3) float32 in m. Raises ValueError when shapes do not fit.
+    Blendshapes and correctives first, then the eyeballs about their centres, then everything above the neck about the head
+    joint, blended linearly by the skin weights. Returns (T, V, 3) float32 in m. Raises ValueError when shapes do not fit.
     """
     weights, moving = _checked(head, weights, rotations)
     count = len(head.vertices)
-    basis = head.blendshapes.reshape(len(head.blendshape_names), -1)
+    weights, shapes = _moving(head, weights)
+    basis = shapes.reshape(len(shapes), -1)
     posed = np.empty((len(weights), count, 3), np.float32)
     block = max(1, BLOCK_BYTES // (12 * count))
     for start in range(0, len(weights), block):
@@ -231,7 +293,8 @@ def pose_landmarks68(
     ids, part = head.landmark_triangles, head.landmark_barycentric[..., None]
     turned_part = part * head.skin["head"][ids][..., None]
     rest, rest_turned = ((head.vertices[ids] * p).sum(1) for p in (part, turned_part))
-    basis, basis_turned = ((head.blendshapes[:, ids] * p).sum(2) for p in (part, turned_part))
+    weights, shapes = _moving(head, weights)
+    basis, basis_turned = ((shapes[:, ids] * p).sum(2) for p in (part, turned_part))
     still = (weights @ basis.reshape(len(basis), -1)).reshape(-1, 68, 3) + rest
     if "head" not in moving:
         return still

@@ -11,17 +11,18 @@ from .geometry import FLIP, Face, open_curve, unit
 from .landmarks import BROW_LOWER, BROW_UPPER, EYE, EYE_RADIUS, Landmarks
 from .locate import locate
 from .mesh import Mesh
+from .plan import HeadPlan
 
 CORNEA, IRIS, PUPIL = 29.5, 26.8, 10.5  # degrees from the eye's axis; the iris is 10.8 mm wide
 EYE_RINGS_AT = (10.5, 12, 19, 25, 27.5, 34, 44, 58, 76, 98, 122, 150)
-EYE_SEGMENTS = 16
+EYE_SEGMENTS = 24
 # width of each tooth from the middle outwards, and its height, mm
 TEETH = {
     "upper": ((8.5, 6.5, 7.6, 7, 6.6, 10, 9.5), (9.5, 8.3, 9.5, 8, 7.2, 6.8, 6.5)),
     "lower": ((5.3, 5.8, 6.8, 7, 7, 11, 10), (8.5, 8.5, 9.5, 8, 7.5, 7, 6.8)),
 }
-BROW_COLUMNS, BROW_ROWS, BROW_SEED = 22, 4, 11
-LASHES = 22
+BROW_COLUMNS, BROW_ROWS, BROW_SEED = 30, 5, 11
+UPPER_LASHES, LOWER_LASHES = 30, 20
 
 
 @dataclass
@@ -50,11 +51,16 @@ class Part:
         )  # fmt: skip
 
 
-def build_parts(mesh: Mesh, surface: Surface, landmarks: Landmarks) -> list[Part]:
-    """Every loose piece of the head, left before right."""
-    pairs = (_eyeball(), _brow(mesh, surface, landmarks), _lashes(mesh))
+def build_parts(mesh: Mesh, surface: Surface, landmarks: Landmarks, plan: HeadPlan) -> list[Part]:
+    """Every loose piece of the head but its hair, left before right."""
+    pairs = (_eyeball(), _brow(mesh, surface, landmarks, plan), _lashes(mesh, plan))
     sides = [p for left in pairs for p in (left, left.mirrored(left.name.replace("Left", "Right"), mesh.mirror))]
-    return [*sides, _teeth("upper"), _teeth("lower"), _tongue()]
+    inside = [_teeth("upper"), _teeth("lower"), _tongue()]
+    contact = mesh.loops["mouth"][0]
+    shift = (mesh.points[contact] - mesh.reference[contact]).mean(0)  # teeth go where the lips went
+    for part in inside:
+        part.points = part.points + shift * [0, 1, 1]
+    return [*sides, *inside]
 
 
 def _eyeball() -> Part:
@@ -90,7 +96,7 @@ def _eyeball() -> Part:
 def _teeth(jaw: str) -> Part:
     upper = jaw == "upper"
     widths, heights = TEETH[jaw]
-    front, half_width, depth = (14.6, 29.0, 46.0) if upper else (12.2, 27.0, 46.0)
+    front, half_width, depth = (13.2, 28.5, 45.0) if upper else (10.9, 26.5, 45.0)
     edge, down = (-71.2, -1) if upper else (-69.8, 1)
     turn = np.linspace(0, np.pi / 2, 600)  # the arch as an ellipse, measured by its length
     arch_x, arch_z = half_width * np.sin(turn), front - depth * (1 - np.cos(turn))
@@ -112,7 +118,7 @@ def _teeth(jaw: str) -> Part:
         back = np.clip((abs(along) - 22) / 10, 0, 1)
         thick = 3.0 + 5 * back
         profile = (  # (height above the cutting edge, out): gum, neck, belly, near the edge, edge, back, gum behind
-            (-down * 6 + rise, 1.0), (rise, 0.3), (rise * 0.5, bulge * 0.9), (-down * (0.8 + notch), bulge * 0.5),
+            (-down * 3.4 + rise, 0.8), (rise, 0.3), (rise * 0.5, bulge * 0.9), (-down * (0.8 + notch), bulge * 0.5),
             (-down * notch, -0.8 - 0.5 * back), (-down * 1.5, -thick), (rise * 1.1, -thick - 1),
         )  # fmt: skip
         for k, (dy, out) in enumerate(profile):
@@ -140,7 +146,7 @@ def _tongue() -> Part:
         x = width * np.cos(turn)
         groove = np.where(np.sin(turn) > 0, np.exp(-((x / 4) ** 2)), 0)
         y = middle + 5.5 * np.sin(turn) * min(1, 0.25 + t * 3) - groove
-        points.append(np.stack([x, y, np.full(spokes, 6 - 46 * t)], 1))
+        points.append(np.stack([x, y, np.full(spokes, 6 - 43 * t)], 1))
     points = np.vstack(points)
     points = (points + _reflected_rings(points, rings, spokes)) / 2
     faces: list[Face] = []
@@ -158,7 +164,7 @@ def _reflected_rings(points: np.ndarray, rings: int, spokes: int) -> np.ndarray:
     return (points.reshape(rings, spokes, 3)[:, k] * FLIP).reshape(-1, 3)
 
 
-def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks) -> Part:
+def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks, plan: HeadPlan) -> Part:
     """Hairs in rows along the brow: upright at the nose, leaning outwards, lying down at the tail."""
     chart = surface.landmark_directions
     upper = open_curve(chart[landmarks.left(list(BROW_UPPER))[::-1]], 101)  # from the nose to the temple
@@ -168,9 +174,9 @@ def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks) -> Part:
     t = np.repeat(along, BROW_ROWS) + random.normal(0, 0.008, BROW_COLUMNS * BROW_ROWS)
     row = np.tile(np.linspace(-1, 1, BROW_ROWS), BROW_COLUMNS) + random.normal(0, 0.12, len(t))
     t = np.clip(t, 0, 0.95)
-    thick = np.interp(t, [0, 0.08, 0.25, 0.6, 1], [0.5, 0.85, 0.85, 0.6, 0.1])
-    reach = np.interp(t, [0, 0.2, 0.6, 1], [0.05, 0.11, 0.12, 0.08])  # how far outwards a hair runs
-    lean = np.interp(t, [0, 0.15, 0.4, 0.8], [1.5, 0.9, 0.2, -0.1]) - 0.35 * row
+    thick = np.interp(t, [0, 0.08, 0.25, 0.6, 1], [0.55, 0.85, 0.85, 0.6, 0.1]) * plan.brow_thickness
+    reach = np.interp(t, [0, 0.2, 0.6, 1], [0.06, 0.11, 0.12, 0.08])  # how far outwards a hair runs
+    lean = np.interp(t, [0, 0.15, 0.4, 0.8], [1.1, 0.7, 0.2, -0.1]) - 0.35 * row
 
     def band(u: np.ndarray, height: np.ndarray) -> np.ndarray:
         i = np.clip(u, 0, 1) * 100
@@ -183,7 +189,7 @@ def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks) -> Part:
     n = len(root)
     skin, normal = ((a[ids] * weights[..., None]).sum(1) for a in (mesh.points, mesh.normals()))
     normal = unit(normal)
-    across = unit(np.cross(skin[n:] - skin[:n], normal[:n])) * (0.62 * np.clip(thick, 0.55, 1))[:, None]
+    across = unit(np.cross(skin[n:] - skin[:n], normal[:n])) * (0.42 * np.clip(thick, 0.55, 1))[:, None]
     lifted = skin + normal * np.r_[np.full(n, 0.25), np.full(n, 0.75)][:, None]
     points = np.stack([lifted[:n] - across, lifted[:n] + across, lifted[n:]], 1).reshape(-1, 3)
     carried = np.stack([np.arange(n), np.arange(n), np.arange(n, 2 * n)], 1).ravel()
@@ -191,29 +197,45 @@ def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks) -> Part:
     return Part("browLeft", points, faces, ["hair"] * n, ids[carried], weights[carried], points)
 
 
-def _lashes(mesh: Mesh) -> Part:
-    """Tapered lashes along the left upper lid, longest outside the middle."""
+def _lashes(mesh: Mesh, plan: HeadPlan) -> Part:
+    """Curved lashes along the left lids, longest outside the middle, sparser and shorter below."""
     margin = mesh.loops["eyeLeft"][0]
-    p = mesh.points[margin]
-    spokes = len(margin)
+    p, spokes = mesh.points[margin], len(margin)
     outer, inner = int(np.argmax(p[:, 0])), int(np.argmin(p[:, 0]))
-    way = [(outer + s * k) % spokes for s in (1, -1) for k in range(spokes // 2 + 1)]
-    half = len(way) // 2
-    upper = max((way[:half], way[half:]), key=lambda w: p[w, 1].mean())
-    if upper[-1] != inner:
-        upper = upper[: upper.index(inner) + 1] if inner in upper else upper
-    s = np.linspace(0.2, len(upper) - 3.0, LASHES)
-    i = s.astype(int)
-    ids = margin[np.stack([np.array(upper)[i], np.array(upper)[i + 1]], 1)]
-    weights = np.stack([1 - (s - i), s - i], 1)
-    root = (mesh.points[ids] * weights[..., None]).sum(1)
-    along = unit(mesh.points[ids[:, 1]] - mesh.points[ids[:, 0]])
-    share = s / s[-1]
-    out = unit(root - EYE)
-    direction = unit(unit(out * [1, 0.6, 1]) + [0, 0.35, 0.3] + np.outer(0.5 - share, [0.7, 0, 0]))
-    length = np.interp(share, [0, 0.25, 0.7, 1], [4.2, 5.0, 3.8, 1.6])
-    base = root + out * 0.1
-    points = np.stack([base + along * 0.42, base - along * 0.42, root + direction * length[:, None]], 1).reshape(-1, 3)
-    faces = [(3 * k, 3 * k + 1, 3 * k + 2) for k in range(LASHES)]
-    three = np.repeat(np.arange(LASHES), 3)
-    return Part("lashesLeft", points, faces, ["hair"] * LASHES, ids[three], weights[three], root[three])
+    ways = []
+    for step in (1, -1):
+        way = [(outer + step * k) % spokes for k in range(spokes)]
+        ways.append(np.array(way[: way.index(inner) + 1]))
+    upper, lower = sorted(ways, key=lambda way: -p[way, 1].mean())
+    rows = (
+        (upper, UPPER_LASHES, 0.35, (4.6, 6.4, 7.6, 6.0, 2.4), (0, 0.30, 0.62), 0.30, 3.0),
+        (lower, LOWER_LASHES, 0.22, (2.6, 3.0, 2.8, 2.2, 1.4), (0, -0.55, 0.1), 0.18, 4.0),
+    )
+    points, faces, ids, weights, roots = [], [], [], [], []
+    random = np.random.default_rng(BROW_SEED)
+    for way, count, half, lengths, lift, half_middle, short in rows:
+        s = np.linspace(0.3, len(way) - short, count) + random.uniform(-0.08, 0.08, count)
+        i = s.astype(int)
+        ends = margin[np.stack([way[i], way[i + 1]], 1)]
+        share = np.stack([1 - (s - i), s - i], 1)
+        root = (mesh.points[ends] * share[..., None]).sum(1)
+        along = unit(mesh.points[ends[:, 1]] - mesh.points[ends[:, 0]])
+        out = unit(root - EYE)
+        fan = np.interp(np.linspace(0, 1, count), [0, 0.5, 1], [0.75, 0.1, -0.55])
+        start = unit(out * [1, 0.5, 1] + [0, -0.1 if lift[1] > 0 else -0.2, 0.25] + np.outer(fan, [1, 0, 0]))
+        curl = unit(start + np.array(lift) * 1.4)
+        length = np.interp(np.linspace(0, 1, count), np.linspace(0, 1, 5), lengths) * random.uniform(0.85, 1.1, count)
+        length = (length * plan.lash_length)[:, None]
+        base, middle = root + out * 0.1, root + start * 0.55 * length
+        tip = middle + curl * 0.45 * length
+        lash = [base + along * half, base - along * half, middle + along * half_middle, middle - along * half_middle, tip]
+        first = len(roots) * 5
+        points.append(np.stack(lash, 1).reshape(-1, 3))
+        for k in range(first, first + 5 * count, 5):
+            faces += [(k, k + 1, k + 3, k + 2), (k + 2, k + 3, k + 4)]
+        ids.append(ends)
+        weights.append(share)
+        roots.extend(root)
+    five = np.repeat(np.arange(len(roots)), 5)
+    carried, share, places = np.concatenate(ids)[five], np.concatenate(weights)[five], np.array(roots)[five]
+    return Part("lashesLeft", np.concatenate(points), faces, ["hair"] * len(faces), carried, share, places)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
-from .geometry import FLIP, unit
+from .geometry import FLIP, smoothstep, unit
 from .landmarks import EYE_RINGS, LIP_RINGS, OUTLINE, Landmarks
 
 CENTRE = np.array([0.0, -20.0, -60.0])
@@ -20,13 +20,13 @@ LOOSENESS = (
     0.6  # how far landmarks outside mouth, eyes and nose follow their neighbours instead of keeping their direction
 )
 SMOOTHING_LANDMARK, SMOOTHING_CONTROL = 2e-5, 2e-4
-SKULL_CENTRE, SKULL_AXES = np.array([0.0, 20.0, -80.0]), np.array([75.0, 93.0, 96.0])
+SKULL_CENTRE, SKULL_AXES, SKULL_SQUARENESS = np.array([0.0, 20.0, -81.0]), np.array([74.5, 92.5, 96.0]), 2.22
 JAW_POINTS = (  # menton, cervical point, jaw's underside and angle, mastoid, temple; one side
-    (0, -115.5, -12), (0, -117, -38), (16, -112.5, -12), (30, -104, -20), (20, -114, -36), (38, -95, -42),
-    (46.5, -79, -58), (48, -70, -74), (55, -52, -84), (63, -30, -92), (68, -20, -76), (69.5, -5, -70),
-    (38, -98, -60), (57, -48, -64), (71, 10, -75),
+    (0, -115.5, -12), (0, -116, -38), (17, -112.5, -13), (32, -104, -22), (20, -113, -36), (42, -93.5, -42),
+    (50.5, -80, -58), (52.5, -70, -72), (56, -52, -84), (63, -30, -92), (68, -20, -76), (69.5, -5, -70),
+    (36, -98, -60), (60, -48, -66), (57, -62, -54), (70.5, 12, -75),
 )  # fmt: skip
-NECK_HEIGHTS = (-72, -100, -128, -155, -190)
+NECK_HEIGHTS = (-72, -100, -128, -155, -182, -210)
 
 
 class Surface:
@@ -98,18 +98,28 @@ def control_points(landmark_points: np.ndarray) -> np.ndarray:
 
 
 def _skull(landmark_points: np.ndarray) -> np.ndarray:
-    """Points of an ellipsoid where the landmarks do not reach: crown, back, sides above the ears."""
+    """Points of a rounded box where the landmarks do not reach: crown, back, sides above the ears."""
     count = 420
     i = np.arange(count) + 0.5
     polar, turn = np.arccos(1 - 2 * i / count), np.pi * (1 + 5**0.5) * i  # Fibonacci sphere
     d = np.stack([np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)], 1)
     d = d[d[:, 0] > 0]
-    o, v = (CENTRE - SKULL_CENTRE) / SKULL_AXES, d / SKULL_AXES
-    a, b, c = (v * v).sum(1), (o * v).sum(1), (o * o).sum() - 1
-    hit = CENTRE + d * ((-b + np.sqrt(b * b - a * c)) / a)[:, None]
+    near, reach = np.zeros(len(d)), np.full(len(d), 300.0)
+    for _ in range(40):  # bisection: the skull is star-shaped
+        middle = (near + reach) / 2
+        outside = _skull_level(CENTRE + d * middle[:, None]) > 1
+        near, reach = np.where(outside, near, middle), np.where(outside, middle, reach)
+    hit = CENTRE + d * near[:, None]
     y, z = hit[:, 1], hit[:, 2]
     far = cKDTree(unit(landmark_points - CENTRE)).query(d)[0] > 0.24
     return hit[far & ((y > -12) | ((z < -130) & (y > -35))) & ~((z > -60) & (y < 10))]
+
+
+def _skull_level(points: np.ndarray) -> np.ndarray:
+    """(N,) below 1 inside the skull: an ellipsoid squared off a little, narrower at the forehead than at the parietal bones."""
+    q = np.abs((points - SKULL_CENTRE) / SKULL_AXES)
+    q[:, 0] /= 1 - 0.1 * smoothstep(-75, 0, points[:, 2]) - 0.06 * smoothstep(-120, -170, points[:, 2])
+    return (q**SKULL_SQUARENESS).sum(1)
 
 
 def _neck() -> np.ndarray:

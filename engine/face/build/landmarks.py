@@ -42,8 +42,8 @@ BROW_LOWER = (46, 53, 52, 65, 55)
 # (centre, sigma, (outward, up, forward)): a soft push; x is mirrored. One-sided centres have x = 0 and no outward part.
 PUSHES = (
     ((20, -38, 19), 8.0, (-4.2, 0, 0)),  # nose wings: 42 -> 34 mm
-    ((62, -68, -46), 17.0, (-6.0, 0, 0)),  # jaw angle
-    ((50, -86, -30), 13.0, (-3.0, 0, 0)),
+    ((62, -72, -48), 15.0, (-3.6, 0, 0)),  # jaw angle
+    ((50, -88, -30), 13.0, (-1.6, 0, 0)),
     ((10, -33, 32), 6.0, (-0.9, 0, 0)),  # tip of the nose
     ((0, -104, 14), 11.0, (0, 0, 2.6)),  # chin
     ((0, 52, 7), 20.0, (0, 0, 2.0)),  # forehead

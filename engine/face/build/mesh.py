@@ -17,6 +17,7 @@ class Mesh:
 
     loops: name -> vertex loops from the skin inwards (or outwards, ears), the skin's own rings included.
     skin_count: how many of the first vertices are the outer skin; directions: their chart directions.
+    reference: (V, 3) where the same vertices lie on the mean head: places named in mm are looked up there, on any head.
     """
 
     points: np.ndarray
@@ -27,6 +28,7 @@ class Mesh:
     skin_count: int
     directions: np.ndarray
     centres: dict[str, int] = field(default_factory=dict)
+    reference: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
     def normals(self) -> np.ndarray:
         """(V, 3) unit normals."""
@@ -71,10 +73,10 @@ class Mesh:
         self.centres[name] = centre
 
 
-def mesh_from_skin(skin: Skin) -> Mesh:
-    """Start with the outer skin."""
+def mesh_from_skin(skin: Skin, points: np.ndarray) -> Mesh:
+    """Start with the outer skin, its vertices at (V, 3) points."""
     return Mesh(
-        points=skin.points.copy(),
+        points=points.copy(),
         faces=list(skin.faces),
         materials=["skin"] * len(skin.faces),
         mirror=skin.mirror.copy(),

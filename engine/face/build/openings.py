@@ -10,7 +10,8 @@ from .mesh import Mesh
 
 # depth behind the contact line, half height, width against the lips; wide enough from 10 mm on to hold the dental arch
 BAG = (
-    (2.2, 0.15, 0.99), (4.5, 0.9, 0.97), (7.0, 3.0, 0.97), (10, 9, 1.16), (17, 15, 1.4), (28, 18, 1.5), (38, 15, 1.3), (44, 8, 0.8),
+    (2.2, 0.15, 0.99), (4.2, 0.9, 0.98), (6.0, 4.5, 1.02), (7.4, 15.5, 1.2),
+    (15, 20.5, 1.45), (28, 22, 1.58), (42, 20, 1.52), (54, 15, 1.15),
 )  # fmt: skip
 BAG_MIDDLE = -69.0
 NOSTRIL_TUBE = ((0.9, 0.86), (3.0, 0.74), (7.5, 0.6))  # depth, width

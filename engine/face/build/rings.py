@@ -9,7 +9,7 @@ from .geometry import FLIP, closed_curve, unit
 from .landmarks import EYE_RINGS, LIP_RINGS, Landmarks
 from .sampling import Samples
 
-MOUTH_SPOKES, EYE_SPOKES, NOSTRIL_SPOKES, EAR_SPOKES = 40, 32, 12, 28
+MOUTH_SPOKES, EYE_SPOKES, NOSTRIL_SPOKES, EAR_SPOKES = 40, 32, 12, 36
 NOSTRIL = np.array([8.0, -41.8, 27.5])
 EAR_ROOT = np.array([71.0, -13.0, -87.0])
 

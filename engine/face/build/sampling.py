@@ -10,8 +10,9 @@ from scipy.spatial import Delaunay, cKDTree
 from .chart import Surface
 from .geometry import FLIP, in_polygon, unit
 from .hair import hair_cover
+from .plan import Hair
 
-NECK_END = -178.0
+NECK_END = -192.0
 HAIRLINE_EDGE = 7.0
 CANDIDATES, SEED, RELAXATIONS = 90_000, 3, 5
 # (centre, radius, edge length) in mm where edges are shorter than on the open face; x is mirrored
@@ -30,7 +31,7 @@ def edge_length(points: np.ndarray) -> np.ndarray:
     for centre, radius, fine in FINE:
         w = np.clip(1 - np.linalg.norm(np.c_[x, y, z] - centre, axis=1) / radius, 0, 1) ** 0.7
         size = size * (1 - w) + np.minimum(size, fine) * w
-    cover = hair_cover(points)
+    cover = hair_cover(points, Hair())
     return np.where((cover > 0.01) & (cover < 0.99), np.minimum(size, HAIRLINE_EDGE), size)
 
 

@@ -45,7 +45,7 @@ class Sculptor:
 
     def at(self, place: Sequence[float]) -> int:
         """The skin vertex nearest to a point."""
-        return int(np.argmin(((self.mesh.points[: self.mesh.skin_count] - np.array(place)) ** 2).sum(1)))
+        return int(np.argmin(((self.mesh.reference[: self.mesh.skin_count] - np.array(place)) ** 2).sum(1)))
 
     def pushes(self, *pushes: Push) -> dict[int, np.ndarray]:
         """Handles at the vertices nearest to places."""
@@ -84,7 +84,7 @@ class Sculptor:
     def fold(self, shape: np.ndarray, crease: Sequence[Sequence[float]], depth: float, bulge: float) -> np.ndarray:
         """Add a fold of the skin: a groove along the crease and a bulge beside it, mm along the normal."""
         line = open_curve(crease, 20)
-        skin = self.mesh.points[: self.mesh.skin_count]
+        skin = self.mesh.reference[: self.mesh.skin_count]
         groove = np.exp(-(distance_to_curve(skin, line) ** 2) / (2 * FOLD_WIDTH**2))
         beside = np.exp(-(distance_to_curve(skin, line + [7, 5, 0]) ** 2) / (2 * 5.5**2))
         folded = shape.copy()

@@ -50,7 +50,7 @@ def jaw_shapes(s: Sculptor) -> Shapes:
 
 def _jaw_weight(s: Sculptor) -> np.ndarray:
     """(V,) 1 on chin and lower lip, 0 on the upper lip's middle, the skull and the neck."""
-    p = s.mesh.points
+    p = s.mesh.reference
     known: dict[int, float] = {}
     for v, (_, y, z) in enumerate(p[: s.mesh.skin_count]):
         if -113 < y < -82 and z > -6:

@@ -16,24 +16,16 @@ MIRROR = 250
 
 def embed_points() -> tuple[np.ndarray, np.ndarray]:
     """(468, 3) vertices of the starter head and (468, 3) barycentric weights. Takes seconds."""
+    from ...face.build.asset import build_mesh
     from ...face.build.chart import Surface
-    from ...face.build.ears import add_ears
     from ...face.build.landmarks import load_landmarks
     from ...face.build.locate import locate
-    from ...face.build.mesh import mesh_from_skin, orient
-    from ...face.build.openings import add_openings
-    from ...face.build.sculpt import sculpt
+    from ...face.build.plan import MEAN
     from ...face.build.topology import build_skin
 
     landmarks = load_landmarks()
     surface = Surface(landmarks)
-    skin = build_skin(surface, landmarks)
-    skin.points = sculpt(skin)
-    mesh = mesh_from_skin(skin)
-    add_openings(mesh)
-    add_ears(mesh)
-    mesh.faces = orient(mesh.faces)
-    mesh.symmetrise()
+    mesh = build_mesh(build_skin(surface, landmarks), MEAN)
     triangles, weights = locate(mesh, surface.landmark_directions)
     triangles[NOSTRIL], weights[NOSTRIL] = mesh.mirror[triangles[MIRROR]], weights[MIRROR]
     return triangles, weights

@@ -1,0 +1,123 @@
+"""What a head of its own is: named anatomical parameters, each a departure from the mean adult of `landmarks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Hair:
+    """How the hair is cut and combed; mm."""
+
+    length: float = 64.0
+    width: float = 12.0  # of a lock
+    top_thickness: float = 11.0
+    side_thickness: float = 4.0
+    quiff: float = 6.0  # higher above the forehead
+    tip: float = 0.5  # height of a lock's tip, as a share of its thickness
+    towards: Colour = (0.0, 10.0, -300.0)  # the place all hair is combed to
+    gravity: float = 0.55  # 0..1, how far the sides hang down
+    parting: float = 0.0  # away from the middle
+    disorder: float = 0.12
+    receding: float = 0.0  # of the hairline above forehead and temples
+    bald_half_width: float = 0.0  # no hair on the crown up to so far from the middle; 0: none missing
+    bun: float = 0.0  # radius of a knot where all locks meet
+    least_cover: float = 0.45  # locks grow where the cover is more
+
+
+@dataclass(frozen=True)
+class HeadPlan:
+    """Lengths in mm (0 is the mean adult), factors where said, colours linear RGB. `forms` says where each length acts.
+
+    size: factor of the finished head. relief: sculpted stroke's name (`sculpt.STROKES`) -> factor of its height.
+    """
+
+    name: str
+    size: float = 1.0
+    skull_height: float = 0.0
+    skull_width: float = 0.0
+    forehead_slope: float = 0.0  # backwards at the hairline
+    brow_ridge: float = 0.0
+    temple: float = 0.0  # fuller
+    cheekbone: float = 0.0  # outwards and forwards
+    cheek: float = 0.0  # fuller below the cheekbone
+    jaw_width: float = 0.0  # each side at the angle
+    jowl: float = 0.0
+    chin_width: float = 0.0
+    chin_down: float = 0.0
+    chin_forward: float = 0.0
+    throat: float = 0.0  # fuller below the chin
+    bridge_height: float = 0.0
+    nose_length: float = 0.0
+    nose_width: float = 0.0  # each wing
+    tip_forward: float = 0.0
+    tip_width: float = 0.0
+    mouth_width: float = 0.0  # each corner
+    upper_lip: float = 0.0  # red, higher
+    lower_lip: float = 0.0  # red, deeper
+    lips_forward: float = 0.0
+    eye_open: float = 0.0
+    eye_tilt: float = 0.0  # the outer corner upwards
+    lid_hood: float = 0.0  # the skin above the upper lid hangs
+    eye_bag: float = 0.0
+    neck_width: float = 0.0
+    ear_size: float = 1.0  # factor
+    brow_height: float = 0.0
+    brow_thickness: float = 1.0  # factor
+    lash_length: float = 1.0  # factor
+    relief: dict[str, float] = field(default_factory=dict)
+    skin: Colour = (0.545, 0.295, 0.20)
+    flush: Colour = (0.60, 0.235, 0.165)  # where blood shows
+    shade: Colour = (0.36, 0.18, 0.13)  # where skin is thin or darker
+    light: Colour = (0.64, 0.40, 0.295)
+    lip: Colour = (0.47, 0.165, 0.14)
+    hair: Colour = (0.042, 0.026, 0.017)
+    brow: Colour = (0.042, 0.026, 0.017)
+    iris: Colour = (0.075, 0.125, 0.150)
+    mottle: float = 1.0  # how uneven the skin's colour is
+    beard: float = 0.0  # 0..1, shadow of a shaved beard
+    hair_style: Hair = Hair()
+
+
+MEAN = HeadPlan("Mean")
+ROBIN = HeadPlan("Robin")
+OTTO = HeadPlan(
+    "Otto", size=1.03, skull_width=2.0, forehead_slope=4.0, brow_ridge=2.6, temple=-1.5, cheekbone=1.0, cheek=4.5, jaw_width=5.5,
+    jowl=4.0, chin_width=4.0, chin_down=4.0, chin_forward=1.0, throat=7.0, bridge_height=3.0, nose_length=4.5, nose_width=3.2,
+    tip_forward=2.0, tip_width=1.8, mouth_width=1.5, upper_lip=-1.6, lower_lip=-1.6, lips_forward=-1.5, eye_open=-0.9,
+    eye_tilt=-1.6, lid_hood=2.2, eye_bag=1.8, neck_width=8.0, ear_size=1.14, brow_height=-2.0, brow_thickness=1.35,
+    lash_length=0.75,
+    relief={
+        "nasolabial fold": 2.6, "beside the fold": 2.2, "fold beside the mouth": 2.5,
+        "wrinkle of the forehead": 0.8, "second wrinkle of the forehead": 0.8, "frown": 1.1, "outer wrinkle of the eye": 0.8,
+        "fold from the mouth to the chin": 1.3,
+        "fold below the chin": 1.2, "below the lower lid": 1.8,
+        "hollow of the cheek": 0.4, "philtrum": 0.6, "temple": 1.6, "larynx": 1.7,
+    },
+    skin=(0.56, 0.285, 0.205), flush=(0.58, 0.19, 0.145), shade=(0.37, 0.17, 0.135), light=(0.64, 0.38, 0.29),
+    lip=(0.44, 0.185, 0.15), hair=(0.32, 0.31, 0.30), brow=(0.20, 0.18, 0.165), iris=(0.10, 0.075, 0.035), mottle=1.8, beard=0.55,
+    hair_style=Hair(
+        length=40, width=10, top_thickness=4, side_thickness=5, quiff=0, gravity=0.8, receding=10, bald_half_width=52,
+        disorder=0.2,
+    ),
+)  # fmt: skip
+AMARA = HeadPlan(
+    "Amara", size=0.965, skull_height=1.0, forehead_slope=-3.0, brow_ridge=-1.6, temple=1.5, cheekbone=1.8, cheek=1.5,
+    jaw_width=-3.5, chin_width=-2.5, chin_down=-4.5, chin_forward=-0.5, bridge_height=-3.0, nose_length=-2.0, nose_width=2.6,
+    tip_forward=-2.2, tip_width=1.2, mouth_width=1.2, upper_lip=2.2, lower_lip=2.0, lips_forward=3.0, eye_open=1.2, eye_tilt=1.8,
+    neck_width=-8.0, ear_size=0.93, brow_height=1.5, brow_thickness=0.85, lash_length=1.3,
+    relief={
+        "nasolabial fold": 0.3, "hollow of the cheek": 0.5, "sternomastoid": 0.6, "edge of the jaw": 0.6, "larynx": 0.0,
+        "below the lower lid": 0.5, "brow ridge": 0.3, "temple": 0.4, "chin's sides": 0.5, "nose's flanks": 0.5,
+        "bridge of the nose": 0.6,
+    },
+    skin=(0.165, 0.073, 0.042), flush=(0.21, 0.070, 0.045), shade=(0.085, 0.036, 0.024), light=(0.225, 0.108, 0.065),
+    lip=(0.20, 0.062, 0.056), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
+    hair_style=Hair(
+        length=85, width=11, top_thickness=4.5, side_thickness=3.0, quiff=1.5, tip=0.7, towards=(0, 75, -185), gravity=0.0,
+        disorder=0.03, bun=30.0,
+    ),
+)  # fmt: skip
+PLANS = {"robin": ROBIN, "otto": OTTO, "amara": AMARA}
