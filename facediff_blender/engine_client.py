@@ -97,6 +97,7 @@ class EngineClient:
         self._failed_start = False  # the last run ended by itself, so it must not be tried again at once
         self._jobs: dict[str, float] = {}  # unfinished ids, and the seconds since each was last heard of
         self._deadlines: dict[str, float] = {}  # ids that were cancelled, and when patience ends
+        self._unheard: Job | None = None  # sent to an idle engine that has not said a word since
         self._garbage = 0
         self._silence = self._eof = self._last_poll = 0.0
         atexit.register(_stop_at_exit, weakref.ref(self))
@@ -142,10 +143,12 @@ class EngineClient:
 
     def start(self) -> None:
         """Start the process if it does not run. Raises EngineError when it cannot be, or crashed moments ago."""
+        if self._process is not None and not self._jobs:
+            self.poll()  # it may have ended while nobody was polling
+            if self._process is not None and self._process.child.poll() is not None:
+                self._ended()
         if self._process is not None:
-            if self._jobs or self._process.child.poll() is None:
-                return
-            self._fail(self._exit_sentence())  # it ended while nobody was polling
+            return
         wait = self._started + self.limits.restart - self._clock()
         if self._failed_start and wait > 0:
             raise EngineError(f"{self.problem} It can be started again in {wait:.0f} s.")
@@ -180,6 +183,7 @@ class EngineClient:
         except ProtocolError as error:
             raise EngineError(str(error)) from error
         if isinstance(request, Job):
+            self._unheard = request if self.hello and not self._jobs else None
             self._jobs[request.id] = 0.0
             self._silence = 0.0
         self._process.outbox.put(line)
@@ -207,6 +211,8 @@ class EngineClient:
                 emptied = True
                 break
             heard = True
+            if isinstance(item, Notice) and item.kind == "exit":
+                return events + self._ended()
             problem = self._note(item) if isinstance(item, Notice) else self._hear(item, events)
             if problem:
                 return events + self._fail(problem)
@@ -226,6 +232,7 @@ class EngineClient:
         self._failed_start = False
         self._jobs.clear()
         self._deadlines.clear()
+        self._unheard = None
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
@@ -242,6 +249,7 @@ class EngineClient:
 
     def _hear(self, event: Event, events: list[Event]) -> str:
         """Book an event and pass it on; returns what makes the engine unusable, or ""."""
+        self._unheard = None
         if isinstance(event, Hello):
             if event.protocol != PROTOCOL or event.engine_version != self.engine_version:
                 return (
@@ -268,8 +276,6 @@ class EngineClient:
                 return f"The engine talks nonsense ('{notice.text[:60]}'); is '{self.python}' the engine's Python?"
         elif notice.kind == "eof":
             self._eof = self._clock()
-        elif notice.kind == "exit":
-            return self._exit_sentence()
         return ""  # a broken pipe alone says nothing yet: the exit that caused it says more
 
     def _check(self, process: EngineProcess, heard: bool, emptied: bool) -> list[Event]:
@@ -285,7 +291,7 @@ class EngineClient:
         if any(now > deadline + patience for deadline in self._deadlines.values()):
             return self._end_for_cancel()
         if not heard and process.child.poll() is not None and self._silence > 0.5:
-            return self._fail(self._exit_sentence())  # a grandchild keeps the pipe open
+            return self._ended()  # a grandchild keeps the pipe open
         if self._eof and now - self._eof > self.limits.end_grace:
             return self._fail("The engine closed its output but did not end.")
         if self.hello is None and self._silence > self.limits.start_silence:
@@ -294,6 +300,25 @@ class EngineClient:
             return self._fail(f"The engine has not answered for {self.limits.job_silence:.0f} s and was ended.")
         if self._jobs and min(self._jobs.values()) > self.limits.stuck:
             return self._fail(f"The engine made no progress for {self.limits.stuck / 60:.0f} minutes and was ended.")
+        return []
+
+    def _ended(self) -> list[Event]:
+        """The process has ended by itself. An engine says `Alive` as soon as it reads a job, so one that had been idle and
+        said nothing was dead before the job reached it: a fresh one gets the job, once."""
+        idle, request, problem = self.hello is not None and not self._jobs, self._unheard, self._exit_sentence()
+        if request is None or request.id in self._deadlines:
+            events = self._fail(problem)
+            if idle:  # then no job of ours ended it, and the next may start it at once
+                self._failed_start = False
+            return events
+        self._kill()
+        self._unheard, self._failed_start = None, False
+        try:
+            self.start()
+        except EngineError as error:
+            return self._fail(str(error))
+        assert self._process is not None
+        self._process.outbox.put(encode(request))
         return []
 
     def _exit_sentence(self) -> str:
@@ -315,6 +340,7 @@ class EngineClient:
         cancelled: list[Event] = [Cancelled(id) for id in self._deadlines]
         self._jobs.clear()
         self._deadlines.clear()
+        self._unheard = None
         tail = self.log_tail()
         return cancelled + [Failure(id, "engine", problem, tail) for id in ids or ([] if cancelled else [None])]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +34,20 @@ def test_an_engine_that_is_stopped_under_a_job_ends_the_job(tmp_path):
     assert bake.current_take(stage.head()) is None
     stage.engine(tmp_path)
     assert stage.generate() is not None
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is a POSIX matter")
+def test_an_idle_engine_that_is_killed_just_before_generate_costs_nothing(tmp_path):
+    stage.engine(tmp_path)
+    bpy.ops.facediff.add_head()
+    stage.strip(tmp_path)
+    first, pid = stage.generate(), session.current.client.pid
+    os.kill(pid, signal.SIGSTOP)  # the kill comes before it reads a word, and is noticed only afterwards
+    assert bpy.ops.facediff.generate() == {"FINISHED"}
+    os.kill(pid, signal.SIGKILL)
+    stage.run()
+    assert not session.current.failed, session.current.message
+    assert bake.current_take(stage.head()) not in (first, None) and session.current.client.pid != pid
 
 
 def test_a_full_temporary_folder_is_one_sentence(tmp_path, monkeypatch):

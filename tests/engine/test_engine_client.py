@@ -304,7 +304,7 @@ def test_it_is_restarted_after_a_crash_but_not_twice_in_5_seconds(make):
 
 
 def test_an_engine_that_died_while_idle_is_started_anew_by_the_next_job(make):
-    jobs = Jobs(make("ok", limits=Limits(restart=0.0)))
+    jobs = Jobs(make("ok"))
     run_out(jobs, jobs.submit("a.wav"), (JobState.FINISHING,))
     pid = jobs.client.pid
     os.kill(pid, signal.SIGKILL)
@@ -312,6 +312,47 @@ def test_an_engine_that_died_while_idle_is_started_anew_by_the_next_job(make):
         time.sleep(0.001)
     run_out(jobs, jobs.submit("b.wav"), (JobState.FINISHING,))
     assert jobs.client.pid != pid and not group_lives(pid)
+
+
+@pytest.fixture
+def deaf(make):
+    """(jobs, job): the job was sent to an idle engine that stands still; nothing of it was read."""
+    jobs = Jobs(make("ok"))
+    run_out(jobs, jobs.submit("a.wav"), (JobState.FINISHING,))
+    os.kill(jobs.client.pid, signal.SIGSTOP)
+    return jobs, jobs.submit("b.wav")
+
+
+def kill_under(jobs: Jobs) -> int:
+    """Kill the engine, and tick until the client has noticed; returns the process that is gone."""
+    pid, end = jobs.client.pid, time.monotonic() + PATIENT
+    os.killpg(pid, signal.SIGKILL)
+    while jobs.client.pid == pid:
+        assert time.monotonic() < end
+        jobs.tick()
+        time.sleep(0.001)
+    return pid
+
+
+def test_a_job_that_a_dead_engine_never_read_is_done_by_a_fresh_one(deaf):
+    jobs, job = deaf
+    pid = kill_under(jobs)
+    assert not job.over and jobs.client.state == "starting" and not group_lives(pid)
+    assert run_out(jobs, job, (JobState.FINISHING,)).take_result().read_bytes() == b"a motion"
+
+
+def test_a_job_is_sent_again_only_once(deaf):
+    jobs, job = deaf
+    kill_under(jobs)
+    kill_under(jobs)
+    assert job.state is JobState.FAILED and job.message.startswith("The engine was ended by the signal SIGKILL while")
+
+
+def test_a_job_that_was_cancelled_is_not_sent_again(deaf):
+    jobs, job = deaf
+    job.request_cancel()
+    kill_under(jobs)
+    assert run_out(jobs, job).state is JobState.CANCELLED and jobs.client.state == "stopped"
 
 
 @pytest.mark.parametrize(
