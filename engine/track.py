@@ -79,6 +79,7 @@ def track(
     followed by what is visible alone. Raises InputError (one sentence) and Cancelled.
     """
     from .devices import pick_device
+    from .occlufacediff.starter.model import Tracker
 
     def report(stage: str, step: int, total: int) -> None:
         if cancelled is not None and cancelled():
@@ -89,18 +90,21 @@ def track(
     _masks(options.occlusion)
     if options.start < 0 or (options.end is not None and options.end <= options.start):
         raise InputError(f"The part of the video ends ({options.end} s) before it begins ({options.start} s).")
+    if options.start >= _told(video):
+        raise InputError(f"The video '{video.name}' is over after {_told(video):g} s, before {options.start:g} s.")
     clock = _Clock()
     report("load", 0, 1)
     loaded = load_tracker(model, str(pick_device(options.device)))
     steps = _steps(loaded, options)
     clock.lap("load")
     seen = look(video, options, report, detector)
+    jaw = _jaw(video, options, seen, report) if isinstance(loaded, Tracker) else None
     if looked is not None:
         looked(seen)
     clock.lap("detect")
     samples, sound = _sound(video, options, seen.seconds)
     clock.lap("audio")
-    motion = _follow(loaded, seen, samples, options.seed, steps, report)
+    motion = _follow(loaded, seen, jaw, samples, options.seed, steps, report)
     clock.lap("model")
     motion = with_geometry(motion, options.landmarks, options.vertices)
     clock.lap("geometry")
@@ -142,10 +146,29 @@ def look(video: Path, options: TrackOptions, report: Progress, detector: Detecto
     return Looked(found.times, found.points, found.detected, visible, found.seconds, int(found.faces.max()))
 
 
+def _jaw(video: Path, options: TrackOptions, seen: Looked, report: Progress) -> np.ndarray | None:
+    """(N, 2) how the jaw moves beside what hides the mouth in the pictures; a part hidden by its name hides nothing there."""
+    from .occlufacediff.mask_pictures import mask_pictures
+    from .occlufacediff.starter.jaw import covered_beside_points, covered_in_pictures, jaw_beside
+
+    if (masks := _masks(options.occlusion)) is not None:
+        times = seen.times + options.start - options.masks_start
+        covered = covered_in_pictures(mask_pictures(masks, times, options.masks_fps))
+    elif options.occlusion == AUTO:
+        covered = covered_beside_points(seen.points, seen.visible)
+    else:
+        return None
+
+    def done(time: float) -> None:
+        report("look", int(time), round(seen.seconds))
+
+    return jaw_beside(video, seen.points, seen.detected, seen.visible, covered, done, options.span)
+
+
 def _follow(
-    model: Tracker | OccluModel, seen: Looked, samples: np.ndarray, seed: int, steps: int, report: Progress
+    model: Tracker | OccluModel, seen: Looked, jaw: np.ndarray | None, samples: np.ndarray, seed: int, steps: int, report: Progress
 ) -> FaceMotion:
-    from .occlufacediff.landmarks import frame_times, prepare, resampled
+    from .occlufacediff.landmarks import at_times, frame_times, prepare, resampled
     from .occlufacediff.pipeline import generate, make_clip
     from .occlufacediff.starter.model import Tracker
     from .occlufacediff.starter.pipeline import follow
@@ -156,7 +179,9 @@ def _follow(
         pixels, visible = np.zeros((count, 478, 2)), np.zeros((count, 478), bool)
         if not gone:
             pixels, visible = resampled(seen.points, seen.times, seen.detected, seen.visible, seen.seconds)
-        return follow(model, pixels, visible, samples, seed, report, steps)
+        if jaw is not None:
+            jaw = at_times(jaw, seen.times, frame_times(seen.seconds))
+        return follow(model, pixels, visible, samples, seed, report, steps, jaw)
     landmarks, visible = np.zeros((count, 468, 2), np.float32), np.zeros((count, 468), bool)
     if not gone:
         landmarks, visible = prepare(seen.points, seen.times, seen.detected, seen.visible, seen.seconds)
@@ -230,6 +255,13 @@ def _masks(occlusion: str) -> Path | None:
     return Path(occlusion)
 
 
+def _told(video: Path) -> float:
+    """How long the file says it is, s; infinite when it does not say."""
+    from .video import told_seconds
+
+    return told_seconds(video) or float("inf")
+
+
 def _expected_seconds(video: Path, options: TrackOptions) -> int:
     from .video import told_seconds
 
@@ -280,7 +312,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default=STARTER, metavar="NAME_OR_DIR", help="starter, or a model folder, see convert; default: %(default)s"
     )
-    parser.add_argument("--audio", type=Path, metavar="FILE", help="the sound, where it is not the video's own")
+    parser.add_argument(
+        "--audio", type=Path, metavar="FILE", help="the sound, where it is not the video's own; it begins at --start"
+    )
+    parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="follow from there on; default: 0")
+    parser.add_argument("--end", type=float, metavar="SECONDS", help="follow up to there; default: the video's end")
     told = f"{', '.join(PARTS)}, {AUTO}, a mask picture, or a folder with one per frame; default: none"
     parser.add_argument("--occlusion", default="none", metavar="WHAT", help=f"what hides the face: {told}")
     parser.add_argument("--seed", type=int, default=0, help="another number is another take; default: 0")
@@ -303,12 +339,13 @@ def run(options: argparse.Namespace) -> int:
 
         check_preview(options.preview)
     wanted = TrackOptions(
-        options.occlusion, options.audio, options.seed, options.steps, options.device, options.landmarks, options.vertices
-    )
+        options.occlusion, options.audio, options.seed, options.steps, options.device, options.landmarks, options.vertices,
+        options.start, options.end,
+    )  # fmt: skip
     looked: list[Looked] = []
     motion = track(options.video, wanted, options.model, looked=looked.append)
     if options.preview is not None:
-        write_preview(options.preview, options.video, looked[0].points, looked[0].visible)
+        write_preview(options.preview, options.video, looked[0].points, looked[0].visible, wanted.span)
     motion.save(out)
     faces = f", {motion.meta['faces']} faces, followed one" if motion.meta["faces"] > 1 else ""
     print(f"{out}: {motion.frames} frames at {motion.fps:g} per second, sound: {motion.meta['audio']}{faces}")

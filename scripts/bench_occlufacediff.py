@@ -115,12 +115,13 @@ def random_model(device: Any) -> Any:
     from engine.occlufacediff.flint import Flint, FlintConfig
     from engine.occlufacediff.model import ModelConfig, OccluModel
     from engine.occlufacediff.stages import WAV2VEC2
+    from engine.onednn import quickened
 
     torch.manual_seed(0)
     config = ModelConfig(WAV2VEC2, FlintConfig(), DenoiserConfig())
     parts = {"audio": AudioEncoder(config.audio), "flint": Flint(config.flint), "denoiser": Denoiser(config.denoiser)}
     for part in parts.values():
-        part.eval().requires_grad_(False).to(device)
+        quickened(part).eval().requires_grad_(False).to(device)
     schedule = improved_schedule(cosine_betas(config.denoiser.timesteps))
     return OccluModel(name="random", config=config, **parts, schedule=schedule, device=device)
 

@@ -2,13 +2,11 @@
 
 All of the conditions become one `memory` that depends on neither the noise nor the timestep, so it is computed once per
 clip. Cross-attention sees only the aligned memory token; a softmax over one key is 1, so it is a linear map per token
-(`MemoryLookup`) and its query and key weights do not exist here. A sampler also calls `remember` and `modulate` once, for
-all its timesteps, and `denoise` at every step: that leaves half of the decoder's weights to be read then.
+(`MemoryLookup`) and its query and key weights do not exist here. Samplers use `stepping.Stepper`, which gives the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,13 +56,8 @@ class Film(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """x: (B, L, width); time: (B, 1, width)."""
-        return modulated(x, self.linear(F.mish(time)))
-
-
-def modulated(x: Tensor, modulation: Tensor) -> Tensor:
-    """(B, L, width) by (B or 1, 1, 2 width), scales before shifts."""
-    scale, shift = modulation.chunk(2, dim=-1)
-    return torch.addcmul(shift, scale, x)
+        scale, shift = self.linear(F.mish(time)).chunk(2, dim=-1)
+        return torch.addcmul(shift, scale, x)
 
 
 class MemoryLookup(nn.Module):
@@ -105,19 +98,11 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, time: Tensor, bias: Tensor | None) -> Tensor:
         """x: (B, L, width); memory: (B, >= L, width); time: (B, 1, width)."""
-        return self.step(x, self.look_up(memory, x.shape[1]), self.modulate(F.mish(time)), bias)
-
-    def step(self, x: Tensor, looked: Tensor, modulations: Sequence[Tensor], bias: Tensor | None) -> Tensor:
-        """As `forward`, with what it looks up in the memory (B, L, width), and its three `modulate` gives."""
         drop = self.dropout
-        x = modulated(self.norm1(x + drop(self.self_attn(x, bias))), modulations[0])
-        x = modulated(self.norm2(x + drop(looked)), modulations[1])
+        x = self.film1(self.norm1(x + drop(self.self_attn(x, bias))), time)
+        x = self.film2(self.norm2(x + drop(self.look_up(memory, x.shape[1]))), time)
         fed = self.linear2(drop(F.gelu(self.linear1(x))))
-        return modulated(self.norm3(x + drop(fed)), modulations[2])
-
-    def modulate(self, activated: Tensor) -> list[Tensor]:
-        """Mish of the time's embedding (B, 1, width) to three of (B, 1, 2 width)."""
-        return [film.linear(activated) for film in (self.film1, self.film2, self.film3)]
+        return self.film3(self.norm3(x + drop(fed)), time)
 
     def look_up(self, memory: Tensor, latents: int) -> Tensor:
         """The aligned cross-attention's output (B, latents, width); memory may be longer."""
@@ -179,24 +164,12 @@ class Denoiser(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, memory: Tensor) -> Tensor:
         """x: (B, L, latent_channels); t: (B,) int64; memory: (B, >= L, width). Returns x0 in x's shape."""
-        return self.denoise(x, self.remember(memory, x.shape[1]), self.modulate(t))
-
-    def remember(self, memory: Tensor, latents: int) -> list[Tensor]:
-        """What each layer takes from the memory (B, >= L, width): (B, L, width); the same at every timestep."""
-        return [layer.look_up(memory, latents) for layer in self.decoder]
-
-    def modulate(self, t: Tensor) -> list[list[Tensor]]:
-        """What timesteps (B,) int64 do to each layer: three of (B, 1, 2 width)."""
-        activated = F.mish(self.time_embedding(t))
-        return [layer.modulate(activated) for layer in self.decoder]
-
-    def denoise(self, x: Tensor, looked: Sequence[Tensor], modulations: Sequence[Sequence[Tensor]]) -> Tensor:
-        """As `forward`, with what `remember` and `modulate` gave; the latter may be of one timestep for all of B."""
         hidden = self.latent_in(x)
         hidden = self.dropout(hidden + positions(hidden.shape[1], self.config.width).to(hidden))
         bias = causal_alibi(self.config.heads, hidden.shape[1], device=hidden.device) if self.config.causal else None
-        for layer, own, time in zip(self.decoder, looked, modulations, strict=True):
-            hidden = layer.step(hidden, own, time, bias)
+        time = self.time_embedding(t)
+        for layer in self.decoder:
+            hidden = layer(hidden, memory, time, bias)
         return self.read_out(hidden)
 
     def read_out(self, hidden: Tensor) -> Tensor:

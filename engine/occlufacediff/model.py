@@ -16,6 +16,7 @@ from ..diffusion.respacing import cosine_betas, improved_schedule
 from ..diffusion.schedule import Schedule
 from ..lgldm.audio_encoders import AudioEncoder, AudioEncoderConfig
 from ..model_folder import WEIGHTS, read_config, whole_model, write_folder
+from ..onednn import quickened
 from .denoiser import Denoiser, DenoiserConfig
 from .flint import Flint, FlintConfig
 
@@ -84,7 +85,7 @@ def load_model(folder: Path, device: torch.device) -> OccluModel:
         for name, part in parts.items():
             own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
             part.load_state_dict(own, strict=True, assign=True)
-            part.eval().requires_grad_(False).to(device)
+            quickened(part).eval().requires_grad_(False).to(device)
         return OccluModel(
             name=folder.name,
             config=config,

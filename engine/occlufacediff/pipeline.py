@@ -27,6 +27,7 @@ from .denoiser import LANDMARKS, SAMPLES_PER_FRAME, audio_states
 from .flint import EXPRESSION, FACTOR
 from .landmarks import FPS
 from .model import OccluModel, load_model
+from .stepping import Stepper
 from .windows import WINDOW, cut
 
 STEPS = 100
@@ -34,7 +35,6 @@ OVERLAP = 16  # frames
 BATCH = 8  # windows heard and looked at together: bounds memory
 Progress = Callable[[str, int, int], None]
 Memories = list[tuple[float, Tensor]]
-Modulations = list[list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -128,20 +128,15 @@ def memories(
 
 def predictor(model: OccluModel, remembered: Memories, kept: Sequence[int] = ()) -> Denoise:
     """A denoiser of windows (W, L, C) for the samplers. kept: the timesteps that will be asked for, prepared together."""
-    denoiser, branches = model.denoiser, len(remembered)
+    branches = len(remembered)
     memory = torch.cat([own for _, own in remembered])
-    known: dict[int, Modulations] = {}
-    if kept:
-        tables = denoiser.modulate(torch.tensor(kept, device=memory.device))
-        known = {t: [[table[i : i + 1] for table in layer] for layer in tables] for i, t in enumerate(kept)}
-    looked: dict[int, list[Tensor]] = {}  # by the number of latents
+    steppers: dict[int, Stepper] = {}  # by the number of latents
 
     def predict(x: Tensor, t: int) -> Tensor:
         latents = x.shape[1]
-        if latents not in looked:
-            looked[latents] = denoiser.remember(memory, latents)
-        modulations = known[t] if t in known else denoiser.modulate(torch.tensor([t], device=memory.device))
-        out = denoiser.denoise(x.repeat(branches, 1, 1), looked[latents], modulations)
+        if latents not in steppers:
+            steppers[latents] = Stepper(model.denoiser, memory, latents, kept)
+        out = steppers[latents](x.repeat(branches, 1, 1), t)
         parts = out.unflatten(0, (branches, -1))
         return sum((weight * part for (weight, _), part in zip(remembered, parts, strict=True)), torch.zeros_like(x))
 

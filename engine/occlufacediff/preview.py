@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..video import read_frames, video_seconds
+from ..video import WHOLE, Span, read_frames, video_seconds
 
 VISIBLE, HIDDEN = np.array([60, 220, 90], np.uint8), np.array([60, 80, 255], np.uint8)
 WIDEST = 720  # pixels of a frame; larger videos are drawn smaller, small ones up to LARGER times as large
@@ -26,18 +26,19 @@ def check_preview(path: Path) -> None:
         raise InputError(f"There is no folder '{path.parent}' to write '{path.name}' into.")
 
 
-def write_preview(path: Path, video: Path, points: np.ndarray, visible: np.ndarray) -> None:
+def write_preview(path: Path, video: Path, points: np.ndarray, visible: np.ndarray, span: Span = WHOLE) -> None:
     """The frames of `video` with points (N, P, 2) px, not a number where none were found, as visible (N, P) says.
 
-    An .mp4 of all frames, without sound, or a .png of six of them. Complete or not at all. Raises InputError.
+    span: the part of the video that the points are of. An .mp4 of its frames, without sound, or a .png of six of them.
+    Complete or not at all. Raises InputError.
     """
     check_preview(path)
     partial = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         if path.suffix.lower() == ".png":
-            write_png(partial, sheet(video, points, visible))
+            write_png(partial, sheet(video, points, visible, span))
         else:
-            _write_film(partial, video, points, visible)
+            _write_film(partial, video, points, visible, span)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -59,12 +60,12 @@ def drawn(image: np.ndarray, points: np.ndarray, visible: np.ndarray) -> np.ndar
     return picture
 
 
-def sheet(video: Path, points: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: six frames, evenly spread over the video."""
+def sheet(video: Path, points: np.ndarray, visible: np.ndarray, span: Span = WHOLE) -> np.ndarray:
+    """(H, W, 3) uint8: six frames, evenly spread over that part of the video."""
     rows, columns = SHEET
     chosen = np.linspace(0, len(points) - 1, rows * columns).round().astype(int)
     kept: dict[int, np.ndarray] = {}
-    for i, frame in enumerate(read_frames(video)):
+    for i, frame in enumerate(read_frames(video, span)):
         if i in chosen:
             kept[i] = drawn(frame.image, points[i], visible[i])
     pictures = [kept[i] for i in chosen]
@@ -82,14 +83,14 @@ def write_png(path: Path, image: np.ndarray) -> None:
         container.mux(stream.encode())
 
 
-def _write_film(path: Path, video: Path, points: np.ndarray, visible: np.ndarray) -> None:
+def _write_film(path: Path, video: Path, points: np.ndarray, visible: np.ndarray, span: Span) -> None:
     import av
 
-    times = np.array([frame.time for frame in read_frames(video)])
+    times = np.array([frame.time for frame in read_frames(video, span)])
     rate = Fraction(len(times) / video_seconds(times)).limit_denominator(1001)
     with av.open(str(path), "w") as container:
         stream = None
-        for i, frame in enumerate(read_frames(video)):
+        for i, frame in enumerate(read_frames(video, span)):
             picture = drawn(frame.image, points[i], visible[i])
             picture = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # H.264 knows even sizes only
             if stream is None:

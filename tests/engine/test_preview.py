@@ -43,6 +43,12 @@ def test_a_picture_of_six_frames_and_a_film_of_all(film, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mkv", "film.mp4", "sheet.png"]
 
 
+def test_a_part_of_a_film_is_drawn_alone(film, tmp_path):
+    write_preview(tmp_path / "part.mp4", film, POINTS[1:], SEEN[1:], (0.06, None))
+    with av.open(str(tmp_path / "part.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+
+
 def test_other_names_are_refused(tmp_path):
     for path in (tmp_path / "x.gif", tmp_path / "absent" / "x.png"):
         with pytest.raises(InputError, match=r"^[A-Z].*\.$"):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ...diffusion.respacing import cosine_betas, improved_schedule
 from ...diffusion.schedule import Schedule
 from ...model_folder import WEIGHTS, read_config, whole_model, write_folder
+from ...onednn import quickened
 from ...starter.encoder import EncoderConfig, SpeechEncoder
 from ..denoiser import Denoiser, DenoiserConfig
 from ..flint import Flint, FlintConfig
@@ -93,7 +94,7 @@ def load_tracker(folder: Path, device: torch.device) -> Tracker:
         for name, part in parts.items():
             own = {k.removeprefix(name + "."): v for k, v in tensors.items() if k.startswith(name + ".")}
             part.load_state_dict(own, strict=True)
-            part.eval().requires_grad_(False).to(device)
+            quickened(part).eval().requires_grad_(False).to(device)
         return Tracker(
             name=folder.name,
             config=config,

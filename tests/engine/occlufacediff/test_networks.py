@@ -10,6 +10,8 @@ import torch
 from engine.occlufacediff import layers
 from engine.occlufacediff.denoiser import Denoiser, DenoiserConfig, Film
 from engine.occlufacediff.flint import Flint, FlintConfig
+from engine.occlufacediff.stepping import Stepper
+from engine.onednn import laid_out, quickened
 
 from .conftest import CONFIG, tensors_of
 
@@ -157,3 +159,27 @@ def test_the_causal_variant_sees_no_later_latent(denoiser):
     later[:, 4:] += 1
     assert torch.allclose(causal(later, t, memory)[:, :4], causal(x, t, memory)[:, :4], atol=1e-6)
     assert not torch.allclose(denoiser(later, t, memory)[:, :4], denoiser(x, t, memory)[:, :4], atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_stepper_is_the_denoiser_but_for_rounding(denoiser, causal):
+    model = Denoiser(dataclasses.replace(denoiser.config, causal=causal)).eval()
+    with torch.inference_mode():
+        for value in model.parameters():
+            value.copy_(torch.randn_like(value) * 0.3)
+        memory, x = torch.randn(3, 5, model.config.width), torch.randn(3, 4, model.config.latent_channels)
+        stepper = Stepper(model, memory, 4, (10, 500))
+        for t in (10, 500, 999):  # the last was not told
+            assert torch.allclose(stepper(x, t), model(x, torch.full((3,), t), memory), atol=1e-4, rtol=1e-4)
+
+
+def test_onednn_multiplies_as_pytorch_does_and_leaves_training_alone():
+    model = quickened(torch.nn.Sequential(torch.nn.Linear(20, 9), torch.nn.GELU(), torch.nn.Linear(9, 5, bias=False)))
+    x = torch.randn(2, 3, 20)
+    plain = model(x)  # with gradients
+    plain.sum().backward()
+    assert model[0].weight.grad.abs().sum() > 0
+    with torch.inference_mode():
+        assert torch.allclose(model(x), plain, atol=1e-6)
+        own = laid_out(model[0].weight, model[0].bias, 6)
+        assert torch.allclose(own(x), torch.nn.functional.linear(x, model[0].weight, model[0].bias), atol=1e-6)
