@@ -347,7 +347,7 @@ class EngineClient:
     def _end_for_cancel(self) -> list[Event]:
         """The engine did not obey: end it. Jobs that waited behind the cancelled one fail with it."""
         events = self._fail("The engine was ended because it did not stop a cancelled job.")
-        self._failed_start = False  # that was on purpose; the next job may start it at once
+        self._failed_start, self.problem = False, ""  # that was on purpose; the next job may start it at once
         return events
 
     def _kill(self) -> None:

@@ -96,8 +96,8 @@ def tick() -> bool:
         generation.job.abandon(gone)
     if jobs.tick(budget_seconds=BUDGET_SECONDS):
         _redraw()
-    if waiting and jobs.client.state == "stopped" and generation is None:
-        say_engine_failed()
+    if waiting and jobs.client.state == "stopped" and generation is None and jobs.client.problem:
+        current.say(jobs.client.problem, failed=True, detail=jobs.client.log_tail())
     elif waiting and jobs.client.state == "ready":
         _redraw()
     if generation is not None:
@@ -106,13 +106,6 @@ def tick() -> bool:
         if generation.job.over:
             _close(generation)
     return busy() or bool(jobs.active)
-
-
-def say_engine_failed() -> None:
-    """Put the engine's last problem in the panel."""
-    client = current.client
-    if client is not None:
-        current.say(client.problem, failed=True, detail=client.log_tail())
 
 
 def cancel() -> None:
