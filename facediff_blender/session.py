@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 
 from ..engine.motion import FaceMotion, MotionError
-from . import preferences
+from . import preferences, private_folders
 from .bake import BakeError, Take
 from .engine_client import EngineClient, EngineError
 from .engine_process import choose_engine
@@ -133,7 +133,7 @@ def in_words(error: Exception) -> str:
 
 def new_folder() -> Path:
     """A private folder for the sounds of one batch. Raises OSError."""
-    return Path(tempfile.mkdtemp(prefix="facediff-", dir=bpy.app.tempdir or None))
+    return private_folders.make(bpy.app.tempdir or None)
 
 
 def submit(context: bpy.types.Context, batch: Batch) -> None:
@@ -258,8 +258,11 @@ def _before_load(*_: Any) -> None:
 
 
 def register() -> None:
-    """Watch for file loads."""
+    """Watch for file loads, and remove what a Blender that crashed left of our sounds."""
     bpy.app.handlers.load_pre.append(_before_load)
+    own = Path(bpy.app.tempdir).parent if bpy.app.tempdir else Path(tempfile.gettempdir())
+    for place in {own, Path(tempfile.gettempdir())}:
+        private_folders.remove_stale(place)
 
 
 def unregister() -> None:

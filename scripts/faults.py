@@ -224,8 +224,11 @@ def quitting(way: str, sound: Path, folder: Path) -> Outcome:
     while Path(f"/proc/{lines[-1]}").exists() and time.monotonic() < end:
         time.sleep(0.05)
     problems = ["the engine lives on"] if Path(f"/proc/{lines[-1]}").exists() else []
-    # A Blender that was killed or crashed leaves its temporary folder, with our copy of the sound in it; we leave nothing else.
-    left = [p.name for p in own.rglob("facediff-*" if way == "quit" else "facediff-engine-*")]
+    # A Blender that was killed or crashed leaves its temporary folder, with our copy of the sound in it, to a later Blender.
+    stale = part("private_folders")
+    if way != "quit":
+        stale.remove_stale(own, time.time() + 2 * stale.STALE_SECONDS)
+    left = [p.name for p in own.rglob("facediff-*")]
     shutil.rmtree(own)
     return 1, problems + [f"left: {name}" for name in left], set()
 

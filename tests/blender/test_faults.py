@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
 import pytest
 import stage
-from facediff_tree.facediff_blender import bake, session
+from facediff_tree.facediff_blender import bake, private_folders, session
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +51,25 @@ def test_an_idle_engine_that_is_killed_just_before_generate_costs_nothing(tmp_pa
     stage.run()
     assert not session.current.failed, session.current.message
     assert bake.current_take(stage.head()) not in (first, None) and session.current.client.pid != pid
+
+
+def test_the_sound_that_a_crashed_blender_left_is_removed_when_the_add_on_is_next_enabled():
+    """Its session folder stays beside ours; the folder of a Blender that runs, such as this one, stays too."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as crashed:
+        crashed.wait()
+    beside = Path(bpy.app.tempdir).parent / f"blender_crash{crashed.pid}"
+    left, own = (beside / f"{private_folders.PREFIX}{pid}-abc" for pid in (crashed.pid, os.getpid()))
+    old = time.time() - private_folders.STALE_SECONDS - 60
+    for folder in (left, own):
+        (folder / "strip0").mkdir(parents=True)
+        os.utime(folder, (old, old))
+    try:
+        addon = sys.modules["facediff_tree"]
+        addon.unregister()
+        addon.register()
+        assert not left.exists() and own.is_dir()
+    finally:
+        shutil.rmtree(beside)
 
 
 def test_a_full_temporary_folder_is_one_sentence(tmp_path, monkeypatch):

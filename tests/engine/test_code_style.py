@@ -15,7 +15,7 @@ ENGINE = sorted((ROOT / "engine").rglob("*.py"))
 ADDON = sorted((ROOT / "facediff_blender").rglob("*.py"))
 # What the add-on may use of the engine: NumPy and the standard library only, so that it runs inside Blender.
 SHARED = ("engine", "engine.messages", "engine.motion", "engine.errors", "engine.face")
-WITHOUT_BPY = ("engine_client", "engine_process", "jobs")
+WITHOUT_BPY = ("engine_client", "engine_process", "jobs", "private_folders")
 TORCH_WORLD = {"torch", "transformers", "torchaudio", "torchvision"}
 
 
