@@ -44,8 +44,8 @@ def fit_flame(
     progress: Callable[[int, int], None] | None = None,
 ) -> FlameFit:
     """vertices: (T, V, 3) metres of the model's mesh. progress(frames done, frames) may raise to stop."""
-    small = thinned(model, MAX_VERTICES, expressions)
     kept = chosen(model, MAX_VERTICES)
+    small = restricted(model, kept, expressions)
     expression = np.zeros((len(vertices), small.expression_basis.shape[2]))
     jaw, residual = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
     for start in range(0, len(vertices), CHUNK):
@@ -64,10 +64,10 @@ def chosen(model: FlameModel, count: int) -> np.ndarray:
     return np.linspace(0, len(model.template) - 1, min(count, len(model.template))).round().astype(int)
 
 
-def thinned(model: FlameModel, count: int, expressions: int) -> FlameModel:
-    """The model on the vertices of `chosen`, and its joints as further vertices at the end, which the regressor picks:
-    so they keep their places in every expression."""
-    kept, joints = chosen(model, count), model.joints
+def restricted(model: FlameModel, kept: np.ndarray, expressions: int) -> FlameModel:
+    """The model on the vertices `kept` (N,) and its first expressions, and its joints as further vertices at the end, which the
+    regressor picks: so they keep their places in every expression."""
+    joints = model.joints
 
     def with_joints(values: np.ndarray) -> np.ndarray:
         return np.concatenate([values[kept], np.einsum("jv,v...->j...", model.regressor, values)])
