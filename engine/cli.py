@@ -31,6 +31,7 @@ MODULE_COMMANDS = {
     "batch": (".batch", "make motion files, ARKit CSV and JSON of a folder of sounds"),
     "report": (".report", "measure lip-sync against recordings of real people"),
     "track": (".track", "make a motion file from a video of an actor"),
+    "give-shapes": (".face.transfer_jobs", "give a mesh of a head ARKit's 52 shapes"),
     "landmarks": (".face.embedding_file", "find the landmarks of any mesh that looks like a face"),
     "convert": (".convert", "turn released checkpoints into a model folder"),
     "prepare": (".prepare", "prepare a downloaded dataset for training"),

@@ -117,6 +117,32 @@ class Track:
 
 
 @dataclass(frozen=True)
+class FindPoints:
+    """Where are the points of this face? Answered as `Generate`; out is a file of points, see face/transfer_file.py.
+
+    mesh: path of a mesh file; name: what to call it in sentences. Its face looks along +z with +y up.
+    """
+
+    id: str
+    mesh: str
+    out: str
+    name: str = "the mesh"
+
+
+@dataclass(frozen=True)
+class GiveShapes:
+    """Make ARKit's 52 shapes for a mesh. Answered as `Generate`; out is a file of shapes, see face/transfer_file.py.
+
+    mesh: path of a mesh file with points; name: what to call it in sentences.
+    """
+
+    id: str
+    mesh: str
+    out: str
+    name: str = "the mesh"
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Give up the job of this id, running or queued; honoured between sampler steps, answered by `Cancelled`."""
 
@@ -199,7 +225,7 @@ class Cancelled:
 
 ERROR_CODES = ("input", "memory", "disk_full", "file", "protocol", "install", "internal", "engine")
 
-Job = Generate | Check | Track
+Job = Generate | Check | Track | FindPoints | GiveShapes
 Request = HelloRequest | Job | Cancel | Shutdown
 Event = Hello | Alive | Progress | Result | Failure | Cancelled
 
@@ -208,6 +234,8 @@ REQUESTS: dict[str, type] = {
     "generate": Generate,
     "check": Check,
     "track": Track,
+    "find_points": FindPoints,
+    "give_shapes": GiveShapes,
     "cancel": Cancel,
     "shutdown": Shutdown,
 }

@@ -38,6 +38,8 @@ from .messages import (
     DeviceInfo,
     Event,
     Failure,
+    FindPoints,
+    GiveShapes,
     Hello,
     HelloRequest,
     Job,
@@ -122,6 +124,8 @@ def load_engine(built_in: bool = False) -> Engine:
 
             device = starter_device(request.device, built_in=True) if built_in else request.device
             return check(request.audio, request.motion, device, progress, cancelled)
+        if isinstance(request, (FindPoints, GiveShapes)):
+            return shape_mesh(request, progress, cancelled, built_in)
         options = AnimateOptions(
             emotion=request.emotion,
             intensity=request.intensity,
@@ -169,8 +173,27 @@ def follow_video(
     return track(Path(request.video), options, request.model, progress, cancelled)
 
 
+def shape_mesh(
+    request: FindPoints | GiveShapes, progress: Report, cancelled: Callable[[], bool], built_in: bool
+) -> Savable:
+    """Find a mesh's points (by their look with the full engine, by its form with the built-in one), or give it shapes.
+    Raises InputError."""
+    from .face.transfer_file import load_mesh
+    from .face.transfer_jobs import find_points, shapes_for
+
+    mesh = load_mesh(request.mesh)
+    if isinstance(request, GiveShapes):
+        return shapes_for(mesh, request.name, progress, cancelled)
+    progress("detect", 0, 1)
+    return find_points(mesh, request.name, not built_in, cancelled)
+
+
 def shares_of(request: Job) -> Mapping[str, float]:
     """How much of a job's time each of its stages takes."""
+    if isinstance(request, (FindPoints, GiveShapes)):
+        from .face.transfer_jobs import FIND_SHARES, GIVE_SHARES
+
+        return GIVE_SHARES if isinstance(request, GiveShapes) else FIND_SHARES
     if not isinstance(request, Track):
         return STAGE_SHARES
     if request.occlusion == "auto":

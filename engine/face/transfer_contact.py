@@ -1,0 +1,150 @@
+"""Lips that close and lids that close, exactly, on a mesh that shapes were carried over to.
+
+All shapes are linear, so what holds at weight 1 holds in proportion below it: mouthClose is made from this mesh's own jawOpen such
+that at equal weights both edges of the lips come to one line; eyeBlink brings both edges of the lids to one line.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .registration_surface import Neighbours, Surface, smooth_field
+from .transfer_openings import SIDES, Opening
+
+MEETING = 0.42  # where closed lips meet on an open jaw: this share of the way from the upper to the lower one's place
+CLOSING_LINE = 0.12  # where lids meet: this share of the aperture above the lower lid
+RADIUS = {"mouth": 0.030, "right eye": 0.013, "left eye": 0.013}  # m along the surface that a correction reaches
+CLEARANCE = 0.0006  # m between a lid that moved and its eyeball
+TOUCH = 0.00005  # m of crossing that is let be
+BLINKS = {"right eye": "eyeBlinkRight", "left eye": "eyeBlinkLeft"}
+HELD = 1e4
+DAMPING = 0.01  # of what vertices move beyond what their neighbours along the edge do
+
+
+def lip_values(opening: Opening, names: list[str], points: np.ndarray, shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices of both lips' edges (N,) and what every shape must be there, (K, N, 3), from what shapes (K, V, 3) are.
+
+    mouthClose seals; where another shape makes the lips cross more than at rest, each gives way by half.
+    """
+    ids, count = np.concatenate([opening.vertices, opening.behind]), len(opening.vertices)
+    values = shapes[:, ids].astype(float)
+    for k in range(len(names)):
+        if names[k] != "mouthClose":
+            values[k, :count] += _uncrossed(opening, points, shapes[k])
+    jaw = values[names.index("jawOpen"), :count]
+    places = jaw + points[opening.vertices] if opening.apart else jaw
+    values[names.index("mouthClose")] = _met(opening, places, MEETING)
+    return ids, values
+
+
+def lid_values(
+    opening: Opening, names: list[str], points: np.ndarray, shapes: np.ndarray, ball: tuple[np.ndarray, float] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `lip_values`, for the lids: the blink closes, nothing else crosses. ball: centre and radius of the eyeball (m)."""
+    ids, count = np.concatenate([opening.vertices, opening.behind]), len(opening.vertices)
+    values = shapes[:, ids].astype(float)
+    for k, name in enumerate(names):
+        if name == BLINKS[opening.name]:
+            values[k] = _met(opening, points[opening.vertices], 1 - CLOSING_LINE, ball)
+        else:
+            values[k, :count] += _uncrossed(opening, points, shapes[k])
+    return ids, values
+
+
+def _met(
+    opening: Opening, places: np.ndarray, share: float, ball: tuple[np.ndarray, float] | None = None
+) -> np.ndarray:
+    """(N + M, 3) how the edges' vertices, now at `places` (N, 3), and the M behind them must move for the two lines to become
+    one, `share` of the way from the upper to the lower. Vertices do not lie opposite each other, so a small system is solved."""
+    local = np.zeros(opening.vertices.max() + 1, np.int64)
+    ids = opening.vertices
+    local[ids] = np.arange(len(ids))
+    rows = np.arange(len(opening.stations))
+    lines = []
+    for edge in (opening.upper, opening.lower):
+        line = np.zeros((len(rows), len(ids)))
+        np.add.at(line, (rows, local[edge.a]), 1 - edge.t)
+        np.add.at(line, (rows, local[edge.b]), edge.t)
+        lines.append(line)
+    upper, lower = (line @ places for line in lines)
+    meeting = _outside(upper + share * (lower - upper), ball)
+    meeting[[0, -1]] = (upper[[0, -1]] + lower[[0, -1]]) / 2
+    wanted = np.concatenate([meeting - upper, meeting - lower])
+    first = opening.at_vertices(meeting - upper, meeting - lower)
+    system = np.concatenate(lines)
+    damped = system.T @ system + DAMPING * np.eye(len(ids))
+    moved = first + np.linalg.solve(damped, system.T @ (wanted - system @ first))
+    return np.concatenate([moved, opening.at_behind(*(line @ moved for line in lines))])
+
+
+def _uncrossed(opening: Opening, points: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """(N, 3) what the edges' vertices must move in addition so that the edges cross no more than at rest."""
+    up = opening.frame.axes[1]
+    shape = shape.astype(float)
+    rest = (opening.upper.along(points) - opening.lower.along(points)) @ up
+    gap = rest + (opening.upper.along(shape) - opening.lower.along(shape)) @ up
+    short = np.maximum(np.minimum(rest, 0) - gap - TOUCH, 0)[:, None] * up
+    return opening.at_vertices(short / 2, -short / 2)
+
+
+def _outside(points: np.ndarray, ball: tuple[np.ndarray, float] | None) -> np.ndarray:
+    if ball is None:
+        return points
+    centre, radius = ball
+    away = points - centre
+    length = np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+    return centre + away * np.maximum(radius + CLEARANCE, length) / length
+
+
+def bent_to(
+    surface: Surface, neighbours: Neighbours, shapes: np.ndarray, ids: np.ndarray, values: np.ndarray, radius: float
+) -> np.ndarray:
+    """Shapes (K, V, 3) that are `values` (K, N, 3) at the vertices `ids`, changed as smoothly as can be within `radius` (m)
+    along the surface, and not at all beyond."""
+    changes = values - shapes[:, ids]
+    touched = np.flatnonzero(np.abs(changes).max(axis=(1, 2)) > 1e-7)
+    if not len(touched):
+        return shapes
+    start = np.full(len(surface.points), np.inf)
+    start[ids] = 0.0
+    near = np.isfinite(neighbours.ways(surface.points, start, radius))
+    part = np.flatnonzero(neighbours.spread(near, 2))
+    local = np.full(len(surface.points), -1)
+    local[part] = np.arange(len(part))
+    inside = (local[neighbours.rows] >= 0) & (local[neighbours.columns] >= 0) & (neighbours.rows < neighbours.columns)
+    edges = np.stack([local[neighbours.rows[inside]], local[neighbours.columns[inside]]], 1)
+    small = Neighbours(len(part), edges, neighbours.weights[inside])
+    wanted = np.zeros((len(part), 3 * len(touched)))
+    wanted[local[ids]] = changes[touched].transpose(1, 0, 2).reshape(len(ids), -1)
+    trust = np.where(near[part], 0.0, HELD)
+    trust[local[ids]] = HELD
+    field = smooth_field(small, wanted, trust, 1.0, rounds=500, tolerance=1e-5)
+    field[local[ids]] = wanted[local[ids]]
+    changed = shapes.copy()
+    changed[np.ix_(touched, part)] += field.reshape(len(part), len(touched), 3).transpose(1, 0, 2).astype(shapes.dtype)
+    return changed
+
+
+def kept_off(
+    points: np.ndarray, shapes: np.ndarray, names: list[str], sides: np.ndarray, opening: Opening, ball: tuple[np.ndarray, float]
+) -> np.ndarray:
+    """Shapes whose lids do not enter the eyeball: a vertex that rests outside it ends outside it."""
+    centre, radius = ball
+    lids = np.flatnonzero(np.isin(sides, [SIDES[opening.name, True], SIDES[opening.name, False]]))
+    lids = lids[np.linalg.norm(points[lids] - centre, axis=1) > radius]
+    lids = lids[points[lids, 2] > centre[2] - 0.3 * radius]
+    if not len(lids):
+        return shapes
+    shapes = shapes.copy()
+    for k, name in enumerate(names):
+        if not name.startswith("eye"):
+            continue
+        ends = points[lids] + shapes[k, lids]
+        away = ends - centre
+        length = np.linalg.norm(away, axis=1)
+        rest = np.linalg.norm(points[lids] - centre, axis=1)
+        least = np.minimum(radius + CLEARANCE / 2, rest)
+        inside = (length < least) & (length > 1e-9)
+        pushed = centre + away[inside] * (least[inside] / length[inside])[:, None]
+        shapes[k, lids[inside]] = pushed - points[lids[inside]]
+    return shapes
