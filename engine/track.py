@@ -149,13 +149,13 @@ def look(video: Path, options: TrackOptions, report: Progress, detector: Detecto
 def _jaw(video: Path, options: TrackOptions, seen: Looked, report: Progress) -> np.ndarray | None:
     """(N, 2) how the jaw moves beside what hides the mouth in the pictures; a part hidden by its name hides nothing there."""
     from .occlufacediff.mask_pictures import mask_pictures
-    from .occlufacediff.starter.jaw import covered_beside_points, covered_in_pictures, jaw_beside
+    from .occlufacediff.starter.jaw import covered_by_sight, covered_in_pictures, jaw_beside
 
     if (masks := _masks(options.occlusion)) is not None:
         times = seen.times + options.start - options.masks_start
         covered = covered_in_pictures(mask_pictures(masks, times, options.masks_fps))
     elif options.occlusion == AUTO:
-        covered = covered_beside_points(seen.points, seen.visible)
+        covered = covered_by_sight(video, seen.points, seen.detected, seen.visible, options.span)
     else:
         return None
 

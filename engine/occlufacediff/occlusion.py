@@ -27,7 +27,7 @@ TestType = Literal[
     "downsample_frames", "random",
 ]  # fmt: skip
 Phase = Literal["visual", "audio"]
-NamedPart = Literal["none", "mouth", "upper", "left", "right", "audio_only"]
+NamedPart = Literal["none", "mouth", "bottom", "upper", "left", "right", "audio_only"]
 TRAINING_SPAN, TEST_SPAN = 30, 40  # frames: the shortest an occlusion lasts
 LAST = ("all", "eye", "left", "right")  # after one of these no further region is tried
 # Chance that everything is hidden, that half of the frames are, and, region by region, that it is hidden for a while.
@@ -192,8 +192,8 @@ def named_visibility(kind: NamedPart) -> np.ndarray:
     """(478,) bool: which points stay visible when a part of the face is hidden by its name for a whole clip.
 
     The choice is made on the mean face, not on the points found, so that no hidden point decides what is hidden. mouth: a
-    box 1.2 times the lips', as the test type's on average; upper: all above the lowest point of the eyes; left, right:
-    sides of the picture. The ten points of the irises go with the middle of their eye.
+    box 1.2 times the lips', as the test type's on average; bottom: the lower half of the face; upper: all above the lowest
+    point of the eyes; left, right: sides of the picture. The ten points of the irises go with the middle of their eye.
     """
     face = mean_face()[:, :2]
     eyes = [face[RIGHT_EYE_BROW].mean(axis=0), face[LEFT_EYE_BROW].mean(axis=0)]
@@ -204,6 +204,8 @@ def named_visibility(kind: NamedPart) -> np.ndarray:
         return np.zeros(len(face), bool)
     if kind == "upper":
         return face[:, 1] < face[np.concatenate([LEFT_EYE_BROW, RIGHT_EYE_BROW]), 1].min()
+    if kind == "bottom":
+        return face[:, 1] > (face[:, 1].min() + face[:, 1].max()) / 2
     if kind in ("left", "right"):  # the subject's left, +x, is the picture's right
         return face[:, 0] > 0 if kind == "left" else face[:, 0] < 0
     low, high = face[MOUTH].min(axis=0), face[MOUTH].max(axis=0)

@@ -10,6 +10,7 @@ things of the skin's own colour; a beard may pass for something in the way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ...detection import Detections, Worker, mediapipe_worker
 from ...video import WHOLE, Span, read_frames
 from ..landmarks import mean_face
 from ..regions import FACE_OVAL, LEFT_EYE_BROW, RIGHT_EYE_BROW
-from .points import IRISES, LIPS
+from .points import IRISES, LIP_RINGS, LIPS
 
 POINTS = 468
 PATCH = 0.012  # of the face's width: how far around a point its colour is taken
@@ -30,7 +31,10 @@ SHARE_OF_SKIN = 0.15  # of the face at least must look like skin, or the film ha
 SPREAD = 0.05  # the least spread of this person's skin, in those logarithms
 FAR, REDDER = 4.0, 8.0  # spreads from the skin's colour: too far for skin; for lips, on the red side
 DARKER, LIGHTER = 1.6, 0.9  # in the logarithm of green: too dark, too light for this person's skin
-CHANGED, SHADE = 3.0, 0.5  # spreads, and logarithm of green, that a point's colour may differ from what it usually is
+CHANGED, SHADE = 3.0, 0.3  # spreads, and logarithm of green, that a point's colour may differ from what it usually is
+LIP_CONTRAST, LIKE_SKIN = np.array([1.0, 1.0, 0.5]), 0.2  # summed differences of lips and skin; fewer: no lips
+EVEN = 0.09  # deviation of the logarithm of green over the rims of an eye: less is no eye
+BESIDE = 11.0  # mm: what is hidden with a part of the lips, or an eye
 REACH = 9.0  # mm on the mean face over which neighbours vote
 HAND_EVERY = 3  # frames
 BONES = ((0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10), (10, 11), (11, 12), (9, 13), (13, 14),
@@ -56,39 +60,98 @@ def unobstructed(video: Path, found: Detections, done: Callable[[float], None], 
 
 
 def colours_at(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(468, 3) logarithms around points (468, 2) px of an image (H, W, 3) uint8: red over green, blue over green, green."""
-    radius = max(1.0, PATCH * np.linalg.norm(points[454] - points[234]))
-    steps = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]) * radius
-    pixels = np.round(points[:, None] + steps).astype(np.int64)
-    height, width = image.shape[:2]
-    patch = image[np.clip(pixels[..., 1], 0, height - 1), np.clip(pixels[..., 0], 0, width - 1)]
+    """(468, 3) logarithms around a face's points (468, 2) px of an image (H, W, 3) uint8: red over green, blue over green,
+    green."""
+    return colours_around(image, points, np.linalg.norm(points[454] - points[234]))
+
+
+def colours_around(image: np.ndarray, places: np.ndarray, width: float) -> np.ndarray:
+    """As `colours_at` around any places (K, 2); width: of the face, px."""
+    steps = np.array([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]) * max(1.0, PATCH * width)
+    pixels = np.round(places[:, None] + steps).astype(np.int64)
+    rows, columns = image.shape[:2]
+    patch = image[np.clip(pixels[..., 1], 0, rows - 1), np.clip(pixels[..., 0], 0, columns - 1)]
     red, green, blue = np.log(np.median(patch, axis=1) + DARK).T
     return np.stack([red - green, blue - green, green], axis=1)
 
 
+@dataclass(frozen=True)
+class Skin:
+    """The colour of one person's skin: middle and spread (3,), of the logarithms of `colours_at`."""
+
+    middle: np.ndarray
+    spread: np.ndarray
+
+    def unlike(self, colours: np.ndarray, lips: np.ndarray | bool = False) -> np.ndarray:
+        """colours (..., 3) -> (...) bool: too far from the skin's to be it, or, where `lips` says so, to be lips."""
+        away = (colours - self.middle) / self.spread
+        limit = np.where(lips & (away[..., 0] > 0), REDDER, FAR)
+        bright = colours[..., 2] - self.middle[2]
+        dark = bright < np.where(lips, -2 * DARKER, -DARKER)
+        return (np.hypot(away[..., 0], away[..., 1]) > limit) | dark | (bright > LIGHTER)
+
+
+def skin_of(colours: np.ndarray) -> Skin | None:
+    """Of colours (K, 3) around points of bare skin, some of them hidden; None where the film has no colours to go by."""
+    likely = np.ones(len(colours), bool)
+    for column, (low, high) in enumerate(ANY_SKIN):
+        likely &= (colours[:, column] > low) & (colours[:, column] < high)
+    if likely.mean() < SHARE_OF_SKIN:
+        return None
+    for _ in range(3):
+        middle = np.median(colours[likely], axis=0)
+        spread = np.maximum(1.5 * np.median(np.abs(colours[likely] - middle), axis=0), SPREAD)
+        likely = (np.abs(colours - middle) < 3 * spread).all(axis=1)
+    return Skin(middle, spread)
+
+
 def odd_colours(colours: np.ndarray, detected: np.ndarray) -> np.ndarray:
     """colours (N, 468, 3), detected (N,) -> (N, 468) bool: not this person's skin, nor amid it."""
-    bare = bare_skin()
-    some = colours[detected][:, bare].reshape(-1, 3)
-    chroma = some[:, :2]
-    likely = np.ones(len(some), bool)
-    for column, (low, high) in enumerate(ANY_SKIN):
-        likely &= (chroma[:, column] > low) & (chroma[:, column] < high)
-    if likely.mean() < SHARE_OF_SKIN:
+    skin = skin_of(colours[detected][:, bare_skin()].reshape(-1, 3))
+    if skin is None:
         return np.zeros(colours.shape[:2], bool)
-    for _ in range(3):
-        middle = np.median(some[likely], axis=0)
-        spread = np.maximum(1.5 * np.median(np.abs(some[likely] - middle), axis=0), SPREAD)
-        likely = (np.abs(some - middle)[:, :2] < 3 * spread[:2]).all(axis=1) & (np.abs(some - middle)[:, 2] < 3 * spread[2])
-    away = (colours - middle) / spread
-    lips = np.isin(np.arange(POINTS), LIPS)
-    limit = np.where(lips & (away[..., 0] > 0), REDDER, FAR)
-    odd = (np.hypot(away[..., 0], away[..., 1]) > limit).astype(float)
-    bright = colours[..., 2] - middle[2]
-    odd = np.maximum(odd, (bright < np.where(lips, -2 * DARKER, -DARKER)) | (bright > LIGHTER))
-    odd = np.maximum(odd, changed(colours, detected, spread))
-    voted = odd @ votes().T > 0.5
+    odd = skin.unlike(colours, np.isin(np.arange(POINTS), LIPS)) | changed(colours, detected, skin.spread)
+    voted = (odd @ votes().T > 0.5) | without_features(colours)
     return median_filter(voted, size=(3, 1), mode="nearest")
+
+
+def without_features(colours: np.ndarray) -> np.ndarray:
+    """colours (N, 468, 3) -> (N, 468) bool: where lips or an eye should be and there is but skin, so that a hand is there.
+
+    Lips are redder than the skin around them, or darker, or both, on any face; a third of them is judged at a time. The rims
+    of an eye, open or shut, are lashes beside skin or white.
+    """
+    skin = np.median(colours[:, bare_skin()], axis=1)
+    hidden = np.zeros(colours.shape[:2], bool)
+    for judged, around in lip_thirds():
+        away = np.abs(np.median(colours[:, judged], axis=1) - skin) @ LIP_CONTRAST
+        hidden[np.ix_(median_filter(away, size=5, mode="nearest") < LIKE_SKIN, around)] = True
+    for judged, around in eyes():
+        varied = colours[:, judged, 2].std(axis=1)
+        hidden[np.ix_(median_filter(varied, size=5, mode="nearest") < EVEN, around)] = True
+    return hidden
+
+
+@lru_cache(maxsize=1)
+def eyes() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of either eye: the points of its rims, and all points on and near it."""
+    face, rims = mean_face()[:, :2], np.array(sorted(LID_POINTS))
+    return [_with_surroundings(rims[side * face[rims, 0] > 0]) for side in (-1, 1)]
+
+
+def _with_surroundings(judged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    face = mean_face()[:, :2]
+    away = np.linalg.norm(face[:, None] - face[judged], axis=2).min(axis=1)
+    return judged, np.flatnonzero(away < BESIDE)
+
+
+@lru_cache(maxsize=1)
+def lip_thirds() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of the right, middle and left third of a mouth: the points of the red of the lips, and all points on and near it."""
+    face = mean_face()[:, :2]
+    red = np.array(LIP_RINGS[1] + LIP_RINGS[2])
+    edges = np.quantile(face[red, 0], [1 / 3, 2 / 3])
+    return [_with_surroundings(red[np.digitize(face[red, 0], edges) == third]) for third in range(3)]
 
 
 def changed(colours: np.ndarray, detected: np.ndarray, spread: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ FEW = 100  # texels: fewer tell nothing
 LEAST_NOISE = 3.0  # of 255: what two pictures of the same skin differ by at least
 MOST = 0.2  # change per round, in weights
 
-Covered = Callable[[int, np.ndarray, tuple[int, int]], np.ndarray]
-"""Of a frame's number, pixels (..., 2), y down, and the frame's width and height: (...) bool."""
+Covered = Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+"""Of a frame's number, its image (h, w, 3) uint8, and pixels (..., 2), y down: (...) bool, where something is before the skin."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def laid_out(image: np.ndarray, pose: Pose, frame: int, covered: Covered) -> tup
     size = np.array(image.shape[1::-1])
     inside = ((pixels >= 1) & (pixels <= size - 2)).all(axis=-1)
     margin = max(MARGIN, int(np.ceil(0.5 + 1.5 / (STEP * scale))))  # so that no covered pixel is read
-    bare = inside & ~covered(frame, pixels, (int(size[0]), int(size[1])))
+    bare = inside & ~covered(frame, image, pixels)
     counts = binary_erosion(bare, np.ones((3, 3)), iterations=margin, border_value=1)
     low = np.clip(np.floor(pixels.min(axis=(0, 1))).astype(int) - 2, 0, size - 1)
     high = np.clip(np.ceil(pixels.max(axis=(0, 1))).astype(int) + 3, low + 1, size)

@@ -76,11 +76,24 @@ def train(corpus: Path, work: Path, assets: Path, ears: Path, plan: Plan, log: L
     work.mkdir(parents=True, exist_ok=True)
     encoder = read_ears(ears)
     features = starter_train.make_features(
-        encoder, corpus, work, starter_train.Plan(seed=plan.seed, chunks=plan.chunks, draws=plan.draws), log
+        FirstBands(encoder), corpus, work, starter_train.Plan(seed=plan.seed, chunks=plan.chunks, draws=plan.draws), log
     )
     flint = train_flint(features, work, plan, log)
     train_denoiser(features, flint, work, plan, log)
     export(encoder, work, assets, plan)
+
+
+class FirstBands(SpeechEncoder):
+    """An encoder that is given more bands than it hears: those it hears are the first."""
+
+    def __init__(self, encoder: SpeechEncoder):
+        super().__init__(encoder.config)
+        self.load_state_dict(encoder.state_dict())
+        self.requires_grad_(False)
+
+    def conditions(self, mel: Tensor, frames: int) -> Tensor:
+        """As `SpeechEncoder.conditions`."""
+        return super().conditions(mel[..., : self.config.bands], frames)
 
 
 def read_ears(folder: Path) -> SpeechEncoder:

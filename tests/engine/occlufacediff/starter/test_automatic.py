@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from engine.occlufacediff.landmarks import mean_face
-from engine.occlufacediff.starter.automatic import POINTS, behind_hands, colours_at, odd_colours, with_irises
+from engine.occlufacediff.starter.automatic import (
+    LID_POINTS,
+    POINTS,
+    behind_hands,
+    colours_at,
+    odd_colours,
+    with_irises,
+    without_features,
+)
 from engine.occlufacediff.starter.points import LIPS
 
-SKIN, LIP, GREY, WHITE = (205, 160, 135), (180, 100, 100), (128, 128, 128), (240, 240, 240)
+SKIN, LIP, LASHES, GREY, WHITE = (205, 160, 135), (180, 100, 100), (60, 50, 50), (128, 128, 128), (240, 240, 240)
 
 
 def frames(count: int, cover: tuple[int, int, int] | None, where: np.ndarray, when: slice) -> np.ndarray:
@@ -16,6 +24,7 @@ def frames(count: int, cover: tuple[int, int, int] | None, where: np.ndarray, wh
     rng = np.random.default_rng(0)
     colours = np.tile(np.array(SKIN, float), (count, POINTS, 1))
     colours[:, LIPS] = LIP
+    colours[:, sorted(LID_POINTS)[::2]] = LASHES
     if cover is not None:
         colours[when, where] = cover
     colours = np.clip(colours + rng.normal(0, 4, colours.shape), 0, 255)
@@ -60,6 +69,16 @@ def test_colours_are_taken_from_around_the_points_and_irises_go_with_their_eye()
     hidden = np.zeros((1, POINTS), bool)
     hidden[:, left] = True
     assert with_irises(hidden)[0, POINTS:].tolist() == [False] * 5 + [True] * 5
+
+
+def test_where_lips_or_an_eye_should_be_and_skin_is_a_hand_is():
+    rims = np.isin(np.arange(POINTS), sorted(LID_POINTS))
+    assert not without_features(frames(12, None, rims, slice(None))).any()
+    hidden = without_features(frames(12, SKIN, np.isin(np.arange(POINTS), LIPS), slice(None)))
+    assert hidden[:, LIPS].all() and not hidden[:, rims].any() and hidden.mean() < 0.5
+    left = rims & (FACE[:, 0] > 0)
+    hidden = without_features(frames(12, SKIN, left, slice(None)))
+    assert hidden[:, left].all() and not hidden[:, LIPS].any() and not hidden[:, rims & ~left].any()
 
 
 def test_a_hand_covers_what_lies_under_its_fingers():

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from engine.occlufacediff.preview import write_png
 from engine.occlufacediff.starter import jaw as jaw_module
 from engine.occlufacediff.starter.channels import FACE
-from engine.occlufacediff.starter.jaw import covered_beside_points, covered_in_pictures, jaw_beside
+from engine.occlufacediff.starter.jaw import covered_by_sight, covered_in_pictures, jaw_beside
 from engine.occlufacediff.starter.pipeline import JAW_TRUST, mouth_hidden, observe, with_jaw, with_jaw_shown
 from engine.occlufacediff.starter.points import CHIN, LIPS, face_points, shape
 from engine.occlufacediff.starter.skin import layout
@@ -75,8 +75,11 @@ def found(images, covered, points=POINTS, visible=None) -> np.ndarray | None:
 
 def test_the_jaw_is_told_from_the_skin_beside_a_box_whatever_the_detector_says(images, mask):
     told = found(images, covered_in_pictures([mask]))
-    assert np.corrcoef(told[:, 0], OPEN)[0, 1] > 0.97 and np.polyfit(OPEN, told[:, 0], 1)[0] == pytest.approx(1, abs=0.25)
-    assert np.abs(told[:, 1]).max() < 0.15
+    known = np.isfinite(told[:, 0])
+    assert known.mean() > 0.8
+    opened, told = OPEN[known], told[known]
+    assert np.corrcoef(told[:, 0], opened)[0, 1] > 0.97 and np.polyfit(opened, told[:, 0], 1)[0] == pytest.approx(1, abs=0.25)
+    assert np.abs(told[:, 1]).max() < 0.2
 
 
 def test_neither_covered_pixels_nor_hidden_points_have_an_influence(images, mask):
@@ -85,17 +88,26 @@ def test_neither_covered_pixels_nor_hidden_points_have_an_influence(images, mask
     for i, image in enumerate(other):
         image[BOX] = 20 * (i % 7)
     points = np.where(in_sight()[..., None], POINTS, np.nan)
-    assert np.array_equal(told, found(other, covered_in_pictures([mask]), points))
-    beside = covered_beside_points(POINTS, in_sight())
+    assert np.array_equal(told, found(other, covered_in_pictures([mask]), points), equal_nan=True)
+
+
+def test_what_hides_points_is_found_by_colour_and_a_hand_by_nearness():
     y, x = np.mgrid[BOX[0], BOX[1]].astype(float)
-    inside = np.stack([x, y], axis=-1)[::6, ::6]
-    assert beside(0, inside, (WIDTH, HEIGHT)).mean() > 0.9
-    assert not beside(0, np.array([[180.0, 100.0]]), (WIDTH, HEIGHT)).any()
+    inside, cheek = np.stack([x, y], axis=-1)[::6, ::6], np.array([[130.0, 185.0], [180.0, 120.0]])
+    skin = np.full((HEIGHT, WIDTH, 3), (205, 160, 135), np.uint8)
+    boxed = skin.copy()
+    boxed[BOX] = (90, 140, 190)
+    for picture in (boxed, skin):  # a blue box, a hand
+        with pytest.MonkeyPatch.context() as patch:
+            frames = [VideoFrame(i / 25, picture) for i in range(FRAMES)]
+            patch.setattr(jaw_module, "read_frames", lambda video, span, frames=frames: iter(frames))
+            covered = covered_by_sight(Path("film"), POINTS, np.ones(FRAMES, bool), in_sight())
+        assert covered(3, picture, inside).mean() > 0.85 and not covered(3, picture, cheek).any()
 
 
 def test_nothing_is_told_of_a_mouth_in_view_or_where_no_skin_is_left(images, mask):
     assert found(images, covered_in_pictures([mask]), visible=np.ones((FRAMES, 478), bool)) is None
-    assert found(images, lambda frame, pixels, size: np.ones(pixels.shape[:-1], bool)) is None
+    assert found(images, lambda frame, image, pixels: np.ones(pixels.shape[:-1], bool)) is None
     flat = [np.full_like(image, 140) for image in images]
     assert found(flat, covered_in_pictures([mask])) is None
 
