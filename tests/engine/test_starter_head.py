@@ -11,7 +11,9 @@ import pytest
 from engine.face.arkit import ARKIT_52, mirrored
 from engine.face.starter_head import (
     ASSET,
+    HEADS,
     HeadError,
+    head_path,
     load_starter_head,
     pose_landmarks68,
     pose_vertices,
@@ -200,6 +202,82 @@ def test_joints_lie_where_they_should(head):
         assert x == 0 and level[:, 2].min() + 20 < z < level[:, 2].max() - 20, name
     assert head.joints["neck"][1] < head.joints["head"][1] < 0
     assert -0.05 < head.joints["head"][1] and -0.11 < head.joints["head"][2] < -0.07
+
+
+# --- the other heads, and what all have in common
+
+
+@pytest.fixture(scope="module")
+def others(head):
+    return {name: head if name == next(iter(HEADS)) else load_starter_head(name) for name in HEADS}
+
+
+def test_every_head_in_the_list_is_there_and_small(others):
+    assert len(others) == 3 and len({other.name for other in others.values()}) == 3
+    assert sum(head_path(name).stat().st_size for name in HEADS) < 1.6e6
+    with pytest.raises(KeyError):
+        head_path("nobody")
+
+
+def test_all_heads_share_their_topology(head, others):
+    for name, other in others.items():
+        for same in ("face_sizes", "face_vertices", "landmark_triangles", "landmark_barycentric", "uvs"):
+            assert np.array_equal(getattr(other, same), getattr(head, same)), (name, same)
+        for joint in head.skin:
+            assert np.abs(other.skin[joint] - head.skin[joint]).max() < 1e-3, (name, joint)
+
+
+def test_heads_differ_as_people_do(others):
+    """Otto is broader in jaw, nose and ears and thinner-lipped than Robin; Amara has fuller lips and a smaller chin."""
+    p = {name: landmarks(other) for name, other in others.items()}
+    jaw = {name: distance(q, 4, 12) for name, q in p.items()}
+    nose = {name: distance(q, 31, 35) for name, q in p.items()}
+    lips = {name: distance(q, 51, 62) + distance(q, 57, 66) for name, q in p.items()}
+    chin = {name: distance(q, 57, 8) for name, q in p.items()}
+    assert jaw["otto"] > jaw["robin"] + 8 and jaw["amara"] < jaw["robin"] - 4
+    assert nose["otto"] > nose["robin"] + 3
+    assert lips["otto"] < lips["robin"] - 2 and lips["amara"] > lips["robin"] + 2.5
+    assert chin["amara"] < chin["robin"] - 4 and chin["otto"] > chin["robin"] + 2
+    skin = [other.materials[0].base_color for other in others.values()]
+    assert np.ptp(skin, axis=0).max() > 0.2
+
+
+def test_every_head_is_mirror_symmetric_and_seals_its_lips(others, mirror):
+    for name, other in others.items():
+        assert np.abs(other.vertices[mirror] * FLIP - other.vertices).max() < 1e-8, name
+        rest, sealed = landmarks(other), landmarks(other, jawOpen=0.7, mouthClose=0.7)
+        assert abs(distance(sealed, 62, 66) - distance(rest, 62, 66)) < 0.02, name
+        shut = landmarks(other, eyeBlink=1.0) / MM
+        assert rest[43, 1] / MM - rest[47, 1] / MM > 7 and abs(shut[43, 1] - shut[47, 1]) < 0.8, name
+
+
+def test_texture_coordinates_cover_the_square_without_overlaps(head, polygons, pieces):
+    assert head.uvs.shape == (len(head.face_vertices), 2) and 0 <= head.uvs.min() and head.uvs.max() <= 1
+    first = np.cumsum(head.face_sizes) - head.face_sizes
+    corners = [head.uvs[a : a + n] for a, n in zip(first, head.face_sizes)]
+    area = np.array([np.cross(c[1:-1] - c[0], c[2:] - c[0]).sum() / 2 for c in corners])
+    skin = np.array([pieces[f[0]] == 0 for f in polygons])
+    assert (area[skin] > 0).mean() > 0.99, "the skin is not turned over"
+    assert 0.5 < area[skin].sum() < 0.9
+    crown = np.array([head.vertices[list(f), 1].max() > 0.095 for f in polygons])
+    assert max(np.ptp(c[:, 0]) for c, s in zip(corners, skin & ~crown) if s) < 0.25, "no face runs back across the seam"
+
+
+def test_teeth_stand_inside_the_mouth(others):
+    """Seen from every tooth's vertex, the mouth's lining closes all round: a winding number of one."""
+    for name, other in others.items():
+        names = np.array([other.materials[i].name for i in other.material_index])
+        polygons = np.split(other.face_vertices, np.cumsum(other.face_sizes)[:-1])
+        loops = [*other.rings["mouth_in"], other.rings["mouth"][0]]
+        lining = set(np.concatenate(loops).tolist())
+        inner = [f for f, m in zip(polygons, names) if m == "mouth" or (m == "lips" and set(f.tolist()) <= lining)]
+        triangles = np.array([(f[0], f[i], f[i + 1]) for f in inner for i in range(1, len(f) - 1)])
+        teeth = other.vertices[np.unique(np.concatenate([f for f, m in zip(polygons, names) if m == "teeth"]))]
+        a, b, c = (other.vertices[triangles[:, k]].astype(float)[None] - teeth[:, None] for k in range(3))
+        la, lb, lc = (np.linalg.norm(x, axis=2) for x in (a, b, c))
+        below = la * lb * lc + (a * b).sum(2) * lc + (b * c).sum(2) * la + (a * c).sum(2) * lb
+        turns = 2 * np.arctan2((a * np.cross(b, c)).sum(2), below).sum(1) / (4 * np.pi)
+        assert (np.abs(turns) > 0.9).all(), f"{name}: {(np.abs(turns) < 0.9).sum()} of {len(turns)} stand in the flesh"
 
 
 # --- shapes

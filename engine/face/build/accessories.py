@@ -96,7 +96,7 @@ def _eyeball() -> Part:
 def _teeth(jaw: str) -> Part:
     upper = jaw == "upper"
     widths, heights = TEETH[jaw]
-    front, half_width, depth = (13.2, 28.5, 45.0) if upper else (10.9, 26.5, 45.0)
+    front, half_width, depth = (12.5, 28.5, 45.0) if upper else (10.2, 26.5, 45.0)
     edge, down = (-71.2, -1) if upper else (-69.8, 1)
     turn = np.linspace(0, np.pi / 2, 600)  # the arch as an ellipse, measured by its length
     arch_x, arch_z = half_width * np.sin(turn), front - depth * (1 - np.cos(turn))

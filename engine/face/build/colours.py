@@ -12,7 +12,7 @@ from .hair import hair_cover
 from .mesh import Mesh
 from .plan import HeadPlan
 
-MOUTH, EYE_WHITE, PUPIL_COLOUR = (0.30, 0.08, 0.075), (0.70, 0.66, 0.62), (0.004, 0.004, 0.005)
+MOUTH, EYE_WHITE, PUPIL_COLOUR = (0.30, 0.08, 0.075), (0.62, 0.585, 0.55), (0.004, 0.004, 0.005)
 TOOTH, GUM, TONGUE = (0.70, 0.63, 0.52), (0.42, 0.12, 0.11), (0.42, 0.13, 0.12)
 LASH = (0.014, 0.009, 0.007)
 # (centre, spread per axis, the plan's colour, strength): soft patches of the skin on the mean head; x is mirrored
@@ -78,8 +78,8 @@ def skin_colours(mesh: Mesh, browed: np.ndarray, plan: HeadPlan) -> np.ndarray:
     for row, share in enumerate((1.0, 1.0, 1.0, 0.85, 0.25)):
         blend(lips[row], plan.lip, share)
     for row, loop in enumerate(mesh.loops["mouth_in"]):
-        blend(loop, plan.lip if row < 2 else MOUTH, 1.0)
-    blend(lips[0], MOUTH, 0.45)
+        blend(loop, np.array(plan.lip if row < 2 else MOUTH) * (0.35, 0.5, 0.7, 1)[min(row, 3)], 1.0)
+    blend(lips[0], np.array(plan.lip) * 0.35, 0.6)
     blend(np.array([mesh.centres["mouth"]]), MOUTH, 1.0)
     for side in ("Left", "Right"):
         _eye_and_nostril(mesh, side, plan, blend)
@@ -135,8 +135,8 @@ def part_colours(part: Part, plan: HeadPlan) -> np.ndarray:
 def _eye_colours(degrees: np.ndarray, iris: np.ndarray) -> np.ndarray:
     colour = np.tile(EYE_WHITE, (len(degrees), 1))
     spokes = 1 + 0.22 * np.sin(2.399 * np.arange(len(degrees)) ** 1.5)  # an iris is streaked
-    colour[degrees > 60] = (0.62, 0.46, 0.42)
-    colour[degrees < IRIS + 8] = (0.64, 0.60, 0.57)
+    colour[degrees > 60] = (0.54, 0.40, 0.36)
+    colour[degrees < IRIS + 8] = (0.56, 0.525, 0.50)
     colour[degrees < IRIS + 1] = iris * 0.18
     colour[degrees < IRIS - 1] = iris * 0.75
     ring = (degrees < 20) & (degrees > PUPIL)

@@ -42,7 +42,7 @@ BROW_LOWER = (46, 53, 52, 65, 55)
 # (centre, sigma, (outward, up, forward)): a soft push; x is mirrored. One-sided centres have x = 0 and no outward part.
 PUSHES = (
     ((20, -38, 19), 8.0, (-4.2, 0, 0)),  # nose wings: 42 -> 34 mm
-    ((62, -72, -48), 15.0, (-3.6, 0, 0)),  # jaw angle
+    ((62, -72, -48), 15.0, (-5.2, 0, 0)),  # jaw angle
     ((50, -88, -30), 13.0, (-1.6, 0, 0)),
     ((10, -33, 32), 6.0, (-0.9, 0, 0)),  # tip of the nose
     ((0, -104, 14), 11.0, (0, 0, 2.6)),  # chin
@@ -89,9 +89,10 @@ def _corrected(mean: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 
 
 def _wrap_on_eyeball(p: np.ndarray, margin: np.ndarray, second: np.ndarray, side: int) -> None:
-    """Open the lids to about 10.5 mm and lay them on a sphere just larger than the eyeball."""
+    """Open the lids to about 10 mm and lay them on a sphere just larger than the eyeball."""
     centre = EYE * [side, 1, 1]
-    p[margin, 1] = LID_LINE + (p[margin, 1] - LID_LINE) * 1.21
+    above = p[margin, 1] > LID_LINE
+    p[margin, 1] = LID_LINE + (p[margin, 1] - LID_LINE) * np.where(above, 1.13, 1.19)
     outward = (p[margin, 0] - centre[0]) * side
     reach = (EYE_RADIUS + 1.1) ** 2 - outward**2 - (p[margin, 1] - centre[1]) ** 2
     corner = np.where(outward > 0, 3.0, 6.5)  # the inner corner lies 14.8 mm from the axis, off the ball

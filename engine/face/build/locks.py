@@ -33,10 +33,11 @@ def hair_locks(mesh: Mesh, plan: HeadPlan) -> Part:
     across = unit(np.cross(normals, unit(np.gradient(paths, axis=1))))
     share = np.linspace(0, 1, STEPS)
     thick = _thickness(roots, hair) * random.uniform(0.75, 1.2, LOCKS)
-    body = np.interp(share, [0, 0.3, 0.68, 1], [0.0, 0.8, 1.0, hair.tip])
+    tip = hair.tip * (0.25 + 0.75 * smoothstep(0.05, 0.75, roots[:, 1]))
+    body = np.stack([np.interp(share, [0, 0.3, 0.68, 1], [0.0, 0.8, 1.0, t]) for t in tip])
     lifted = paths + normals * (thick[:, None] * body - 0.8 * (share < 0.05))[..., None]
     width = hair.width * random.uniform(0.8, 1.25, LOCKS)
-    ridge = normals * (np.minimum(thick, 6.0) * 0.4)[:, None, None]
+    ridge = normals * (np.minimum(thick, 6.0) * 0.3)[:, None, None]
     points = [lifted[:, :1]]
     for at, taper in zip(ROWS, (1.0, 0.85)):
         i = round(at * (STEPS - 1))

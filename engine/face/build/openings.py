@@ -10,10 +10,11 @@ from .mesh import Mesh
 
 # depth behind the contact line, half height, width against the lips; wide enough from 10 mm on to hold the dental arch
 BAG = (
-    (2.2, 0.15, 0.99), (4.2, 0.9, 0.98), (6.0, 4.5, 1.02), (7.4, 15.5, 1.2),
+    (2.2, 0.0, 0.99), (4.2, 0.9, 0.98), (6.0, 4.5, 1.02), (7.4, 15.5, 1.2),
     (15, 20.5, 1.45), (28, 22, 1.58), (42, 20, 1.52), (54, 15, 1.15),
 )  # fmt: skip
 BAG_MIDDLE = -69.0
+SLIT_BEND = 0.25  # mm: the closed lips meet along a bent surface, so that no ray of light gets through to the teeth
 NOSTRIL_TUBE = ((0.9, 0.86), (3.0, 0.74), (7.5, 0.6))  # depth, width
 
 
@@ -52,7 +53,7 @@ def _mouth_bag(mesh: Mesh) -> None:
     for depth, height, width in BAG:
         q = p * [width, 1, 1]
         if depth < 8:
-            q[:, 1] += direction * height * lens
+            q[:, 1] += direction * height * lens - (SLIT_BEND * lens if not rings else 0)
             q[:, 2] -= depth * (0.35 + 0.65 * lens)
         else:
             q[:, 1] = 0.3 * q[:, 1] + 0.7 * BAG_MIDDLE + direction * height * lens**0.8
@@ -76,7 +77,7 @@ def _lid_rings(margin: np.ndarray, side: int) -> list[np.ndarray]:
     outward = unit((margin - middle) * [1, 1, 0])
     onto, behind = unit(margin - outward * 2.6 - centre), unit(margin + outward * 2.5 - centre)
     rings = [inner]
-    for reach, corner in ((3.2, onto * (EYE_RADIUS - 0.05)), (7.0, behind * (EYE_RADIUS - 1.2))):
+    for reach, corner in ((3.2, onto * (EYE_RADIUS + 0.25)), (7.0, behind * (EYE_RADIUS - 1.2))):
         slid = unit(inner + outward * reach - centre) * (EYE_RADIUS + 0.10)
         rings.append(centre + slid * (1 - off) + corner * off)
     return rings

@@ -14,7 +14,7 @@ class Hair:
     length: float = 64.0
     width: float = 12.0  # of a lock
     top_thickness: float = 11.0
-    side_thickness: float = 4.0
+    side_thickness: float = 2.6
     quiff: float = 6.0  # higher above the forehead
     tip: float = 0.5  # height of a lock's tip, as a share of its thickness
     towards: Colour = (0.0, 10.0, -300.0)  # the place all hair is combed to
@@ -65,7 +65,7 @@ class HeadPlan:
     neck_width: float = 0.0
     ear_size: float = 1.0  # factor
     brow_height: float = 0.0
-    brow_thickness: float = 1.0  # factor
+    brow_thickness: float = 1.1  # factor
     lash_length: float = 1.0  # factor
     relief: dict[str, float] = field(default_factory=dict)
     skin: Colour = (0.545, 0.295, 0.20)
@@ -86,20 +86,20 @@ ROBIN = HeadPlan("Robin")
 OTTO = HeadPlan(
     "Otto", size=1.03, skull_width=2.0, forehead_slope=4.0, brow_ridge=2.6, temple=-1.5, cheekbone=1.0, cheek=4.5, jaw_width=5.5,
     jowl=4.0, chin_width=4.0, chin_down=4.0, chin_forward=1.0, throat=7.0, bridge_height=3.0, nose_length=4.5, nose_width=3.2,
-    tip_forward=2.0, tip_width=1.8, mouth_width=1.5, upper_lip=-1.6, lower_lip=-1.6, lips_forward=-1.5, eye_open=-0.9,
-    eye_tilt=-1.6, lid_hood=2.2, eye_bag=1.8, neck_width=8.0, ear_size=1.14, brow_height=-2.0, brow_thickness=1.35,
+    tip_forward=2.0, tip_width=1.8, mouth_width=1.5, upper_lip=-1.6, lower_lip=-1.6, lips_forward=-1.5, eye_open=-0.5,
+    eye_tilt=-1.6, lid_hood=1.8, eye_bag=1.8, neck_width=8.0, ear_size=1.14, brow_height=-2.0, brow_thickness=1.35,
     lash_length=0.75,
     relief={
-        "nasolabial fold": 2.6, "beside the fold": 2.2, "fold beside the mouth": 2.5,
+        "nasolabial fold": 3.4, "beside the fold": 3.0, "fold beside the mouth": 2.5,
         "wrinkle of the forehead": 0.8, "second wrinkle of the forehead": 0.8, "frown": 1.1, "outer wrinkle of the eye": 0.8,
         "fold from the mouth to the chin": 1.3,
         "fold below the chin": 1.2, "below the lower lid": 1.8,
         "hollow of the cheek": 0.4, "philtrum": 0.6, "temple": 1.6, "larynx": 1.7,
     },
     skin=(0.56, 0.285, 0.205), flush=(0.58, 0.19, 0.145), shade=(0.37, 0.17, 0.135), light=(0.64, 0.38, 0.29),
-    lip=(0.44, 0.185, 0.15), hair=(0.32, 0.31, 0.30), brow=(0.20, 0.18, 0.165), iris=(0.10, 0.075, 0.035), mottle=1.8, beard=0.55,
+    lip=(0.40, 0.135, 0.115), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035), mottle=1.8, beard=0.55,
     hair_style=Hair(
-        length=40, width=10, top_thickness=4, side_thickness=5, quiff=0, gravity=0.8, receding=10, bald_half_width=52,
+        length=40, width=10, top_thickness=3, side_thickness=3.5, quiff=0, gravity=0.8, receding=10, bald_half_width=52,
         disorder=0.2,
     ),
 )  # fmt: skip
@@ -113,8 +113,8 @@ AMARA = HeadPlan(
         "below the lower lid": 0.5, "brow ridge": 0.3, "temple": 0.4, "chin's sides": 0.5, "nose's flanks": 0.5,
         "bridge of the nose": 0.6,
     },
-    skin=(0.165, 0.073, 0.042), flush=(0.21, 0.070, 0.045), shade=(0.085, 0.036, 0.024), light=(0.225, 0.108, 0.065),
-    lip=(0.20, 0.062, 0.056), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
+    skin=(0.205, 0.093, 0.054), flush=(0.25, 0.085, 0.056), shade=(0.105, 0.044, 0.029), light=(0.275, 0.135, 0.083),
+    lip=(0.225, 0.066, 0.062), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
     hair_style=Hair(
         length=85, width=11, top_thickness=4.5, side_thickness=3.0, quiff=1.5, tip=0.7, towards=(0, 75, -185), gravity=0.0,
         disorder=0.03, bun=30.0,

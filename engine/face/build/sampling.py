@@ -18,7 +18,7 @@ CANDIDATES, SEED, RELAXATIONS = 90_000, 3, 5
 # (centre, radius, edge length) in mm where edges are shorter than on the open face; x is mirrored
 FINE = (
     ((0, -38, 25), 20, 2.9), ((10, -40, 22), 16, 2.7), ((0, -70, 18), 30, 3.4), ((31, 0, -3), 26, 3.7),
-    ((74, -14, -86), 30, 5.0),
+    ((74, -14, -86), 30, 5.0), ((50, -84, -58), 30, 6.0), ((26, -112, -30), 24, 6.0),
 )  # fmt: skip
 NECK_VIEW = unit(np.array([0.0, -110.0, -41.0]))
 

@@ -15,6 +15,12 @@ from .mesh import Mesh
 STRIP = 0.14  # height of the strip of loose pieces
 LATITUDES, HEIGHTS = (-82.0, -58.0, -30.0, 35.0, 90.0), (0.0, 0.14, 0.33, 0.80, 1.0)  # degrees of the chart -> share of the height
 MARGIN = 0.004
+# one hair of each kind: (across, along) in its own lane
+HAIRS = {
+    "brow": ((0.1, 0), (0.9, 0), (0.5, 1)),
+    "lashes": ((0.9, 0), (0.1, 0), (0.9, 0.55), (0.1, 0.55), (0.5, 1)),
+    "hair": ((0.5, 0), (0.1, 0.3), (0.5, 0.3), (0.9, 0.3), (0.1, 0.68), (0.5, 0.68), (0.9, 0.68), (0.5, 1)),
+}
 
 
 def unwrap(mesh: Mesh, parts: list[Part], faces: list[Face]) -> np.ndarray:
@@ -56,16 +62,16 @@ def _skin(mesh: Mesh) -> np.ndarray:
 def _flat(part: Part, place: int, count: int) -> np.ndarray:
     """A loose piece laid flat in its own box of the strip: eyeballs from the front, hairs along their length."""
     p = part.points
-    if "along" in part.tags:
-        lanes = len(p) // 8
-        across = (np.repeat(np.arange(lanes), 8) + np.tile([0.5, 0.1, 0.5, 0.9, 0.1, 0.5, 0.9, 0.5], lanes)) / lanes
-        flat = np.c_[across, part.tags["along"]]
-    elif part.name.startswith("eye"):
+    if part.name.startswith("eye"):
         polar = part.tags["degrees"] / 360
         around = np.arctan2(p[:, 1] - p[:, 1].mean(), p[:, 0] - p[:, 0].mean())
         flat = 0.5 + np.c_[np.cos(around), np.sin(around)] * polar[:, None]
+    elif (hair := next((h for kind, h in HAIRS.items() if part.name.startswith(kind)), None)) is not None:
+        lanes = len(p) // len(hair)
+        flat = np.tile(hair, (lanes, 1)) + np.c_[np.repeat(np.arange(lanes), len(hair)), np.zeros(len(p))]
+        flat = flat / [lanes, 1]
     else:
-        flat = p[:, :2] if np.ptp(p[:, 2]) < np.ptp(p[:, 1]) or not part.name.startswith("tongue") else p[:, [0, 2]]
+        flat = p[:, [0, 2]] if part.name == "tongue" else p[:, :2]
         flat = (flat - flat.min(0)) / np.ptp(flat, axis=0)
     box = np.array([(place + 0.02) / count, MARGIN]), np.array([0.96 / count, STRIP - 2 * MARGIN])
     return box[0] + flat * box[1]
