@@ -11,13 +11,15 @@ import numpy as np
 from ..engine.motion import FaceMotion
 from . import compat, heads, mapped, written
 from .assign import TAKE_PROPERTY, assign, why_not_writable
+from .correctives import is_corrective
 from .resample import to_scene
 from .rotations import axis_angles, matrices_from_euler, matrices_from_quaternions
 from .strips import Timing
 from .strokes import Stroke, bone_strokes, key_path, region_of, slot_of
 
 LINEAR = 1  # the number of 'LINEAR' among a key's interpolations, which foreach_set wants
-BONES = (*heads.JOINTS, "jaw")  # those that a motion turns; the starter head's jaw is a shape key and no bone
+# Those that a motion turns; the starter head's jaw is a shape key and no bone, and FLAME's neck turns its head.
+BONES = (*heads.JOINTS, "jaw", "neck")
 
 
 class BakeError(ValueError):
@@ -81,7 +83,8 @@ def current_take(head: bpy.types.Object) -> bpy.types.Action | None:
 def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end: int) -> FaceMotion:
     """The curves of the head as a FaceMotion, one motion frame per scene frame from frame_start to frame_end (inclusive).
 
-    fps: of the scene. Shape keys without a curve hold their present value, bones without one their present rotation.
+    fps: of the scene. Shape keys without a curve hold their present value, bones without one their present rotation;
+    correctives follow the others and are left out.
     Raises BakeError when the head has no shape keys.
     """
     keys = head.data.shape_keys
@@ -89,7 +92,7 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
         raise BakeError(f"'{head.name}' has no shape keys.")
     frames = range(frame_start, frame_end + 1)
     curves = compat.curves_of(keys)
-    names = tuple(block.name for block in keys.key_blocks[1:])
+    names = tuple(block.name for block in keys.key_blocks[1:] if not is_corrective(block.name))
     weights = np.empty((len(frames), len(names)), np.float32)
     for k, name in enumerate(names):
         curve = curves.get((key_path(name), 0))

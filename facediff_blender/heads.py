@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from ..engine.face.starter_head import EYES, HeadModel, MaterialSpec
-from . import compat
+from . import compat, correctives
 
 HEAD_PROPERTY = "facediff_head"  # on the mesh object: the name of the model that it was made from
 SOURCE_PROPERTY = "facediff_source"
@@ -62,6 +62,7 @@ def add_head(model: HeadModel, scene: bpy.types.Scene, location: tuple[float, fl
     head = link_head(model, scene, name, location)
     head[SOURCE_PROPERTY] = f"made by FaceDiff from its own model '{model.name}'"
     add_shape_keys(head, model.blendshape_names, to_blender(model.blendshapes))
+    correctives.add_correctives(head, model.corrective_names, to_blender(model.correctives))
     parents = (("neck", None), ("head", "neck"), ("left_eye", "head"), ("right_eye", "head"))
     add_bones(rig_of(head), scene, [(joint, parent, model.joints[joint]) for joint, parent in parents])
     turned = model.skin["head"]

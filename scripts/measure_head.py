@@ -204,7 +204,7 @@ def mirror(head: HeadModel, _options: argparse.Namespace) -> list[Row]:
         worst, where = max((worst, where), (error, name))
     rows.append(row("52 shapes", f"{worst:.5f} mm ({where})", "0 mm", worst < 1e-5))
     for name, shape in zip(head.corrective_names, head.correctives):
-        pair = "*".join(("1-" if f.startswith("1-") else "") + mirrored(f.removeprefix("1-")) for f in name.split("*"))
+        pair = "*".join("-".join(map(mirrored, factor.split("-"))) for factor in name.split("*"))
         error = float(np.abs(head.correctives[head.corrective_names.index(pair)][twin] * flip - shape).max() * 1000)
         if error >= 1e-5:
             rows.append(row(name, f"{error:.5f} mm", "0 mm", False))

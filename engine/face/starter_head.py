@@ -58,7 +58,8 @@ class HeadModel:
     (Sagonas et al., "300 Faces In-The-Wild Challenge", 2013): 0 is on the subject's right, 62/66 are the inner lips' centres.
     uvs: (sum of sizes, 2) float32 in 0..1, one per face corner as in `face_vertices`; None when the head has none.
     correctives: (C, V, 3) float32 m, added on top of the blendshapes, each as far as its name says: `jawOpen*mouthPucker` is
-    the product of these two weights, `eyeBlinkLeft*1-eyeBlinkLeft` of one and what it lacks to 1 (see `corrective_weights`).
+    the product of these two weights, a factor `1-eyeBlinkLeft` is what that weight lacks to 1, `jawOpen-mouthClose` by how
+    much one exceeds the other (see `corrective_weights`).
     rings: named loops of vertices: `mouth` from the contact line outwards, `mouth_in` from it inwards; likewise `eyeLeft`,
     `eyeLeft_in` and others.
     """
@@ -159,31 +160,39 @@ def _unpacked(a: dict[str, np.ndarray], names: str, kind: str, count: int) -> tu
 
 
 def _unpacked_rings(a: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, ...]]:
-    starts, rings = a["ring_starts"], {}
+    starts = a["ring_starts"]
+    rings: dict[str, list[np.ndarray]] = {}
     for k, name in enumerate(a["ring_names"].tolist()):
         rings.setdefault(name, []).append(a["ring_vertices"][starts[k] : starts[k + 1]].astype(np.int32))
     return {name: tuple(loops) for name, loops in rings.items()}
 
 
-def corrective_factors(name: str) -> tuple[tuple[str, bool], ...]:
-    """What a corrective's name multiplies: (blendshape, whether it counts as what it lacks to 1), in the name's order.
+def corrective_factors(name: str) -> tuple[tuple[str, str], ...]:
+    """What a corrective's name multiplies: per factor a blendshape ("" stands for 1) and one taken from it ("" for none).
 
-    Raises ValueError when a factor is no blendshape.
+    `jawOpen-mouthClose*mouthPucker` -> (("jawOpen", "mouthClose"), ("mouthPucker", "")). Raises ValueError for another name.
     """
-    factors = tuple((part.removeprefix("1-"), part.startswith("1-")) for part in name.split("*"))
-    if len(factors) < 2 or any(shape not in ARKIT_52 for shape, _ in factors):
+    factors = []
+    for part in name.split("*"):
+        more, _, less = part.partition("-")
+        factors.append(("" if more == "1" else more, less))
+    known = all({*factor} <= {"", *ARKIT_52} and any(factor) for factor in factors)
+    if len(factors) < 2 or not known:
         raise ValueError(f"'{name}' is no product of blendshapes")
-    return factors
+    return tuple(factors)
 
 
 def corrective_weights(head: HeadModel, weights: np.ndarray) -> np.ndarray:
-    """How far each corrective acts: (T, 52) weights -> (T, C) products of the weights, each clamped to 0..1."""
-    clamped = np.clip(weights, 0, 1)
+    """How far each corrective acts: (T, 52) weights -> (T, C) products of its factors.
+
+    Weights count within 0..1, and no factor counts as less than 0.
+    """
+    column = dict(zip(head.blendshape_names, np.clip(weights, 0, 1).T))
     products = np.ones((len(weights), len(head.corrective_names)), np.float32)
-    for column, name in enumerate(head.corrective_names):
-        for shape, lacking in corrective_factors(name):
-            weight = clamped[:, head.blendshape_names.index(shape)]
-            products[:, column] *= 1 - weight if lacking else weight
+    for k, name in enumerate(head.corrective_names):
+        for more, less in corrective_factors(name):
+            factor = column.get(more, np.float32(1)) - column.get(less, np.float32(0))
+            products[:, k] *= np.maximum(factor, 0)
     return products
 
 

@@ -196,7 +196,7 @@ def test_what_cannot_be_baked_is_refused_in_a_sentence_and_changes_nothing(head)
     heads.rig_of(head).pose.bones["head"].rotation_mode = "AXIS_ANGLE"
     with pytest.raises(bake.BakeError, match="Axis Angle"):
         bake.bake(head, a_motion(24, 5), Timing(1, 24))
-    assert len(bpy.data.actions) == 0 and head.data.shape_keys.animation_data is None
+    assert len(bpy.data.actions) == 0 and head.data.shape_keys.animation_data.action is None
 
 
 def test_resampling_at_the_same_rate_is_exact_for_any_whole_start():

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from facediff_tree.engine.face.arkit import ARKIT_52
 from facediff_tree.engine.face.starter_head import load_starter_head, pose_vertices
-from facediff_tree.facediff_blender import heads
+from facediff_tree.engine.motion import FaceMotion
+from facediff_tree.facediff_blender import bake, heads
+from facediff_tree.facediff_blender.strips import Timing
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def evaluated(head: bpy.types.Object) -> np.ndarray:
 def test_shape_keys_are_arkits_and_sliders_go_from_0_to_1(model):
     head = heads.add_head(model, bpy.context.scene)
     blocks = head.data.shape_keys.key_blocks
-    assert blocks.keys() == ["Basis", *ARKIT_52]
+    assert blocks.keys() == ["Basis", *ARKIT_52, *model.corrective_names]
     assert all((b.slider_min, b.slider_max, b.value) == (0.0, 1.0, 0.0) for b in blocks[1:])
     assert head.data.validate() is False, "the mesh had faults that Blender repaired"
     assert [slot.material.name for slot in head.material_slots] == [f"FaceDiff {m.name}" for m in model.materials]
@@ -61,6 +63,29 @@ def test_weights_and_rotations_move_it_as_pose_vertices_does(model):
         expected = pose_vertices(model, weights[None], {n: t[None] for n, t in turns.items()})[0]
         error = np.linalg.norm(evaluated(head) - heads.to_blender(expected) - (0.5, -0.25, 1.5), axis=1)
         assert error.max() < 1e-5, f"{error.max() * 1000:.4f} mm"
+
+
+def test_correctives_are_driven_without_python(model):
+    head = heads.add_head(model, bpy.context.scene)
+    drivers = head.data.shape_keys.animation_data.drivers
+    assert len(drivers) == len(model.corrective_names) >= 20
+    assert all(curve.driver.is_simple_expression and curve.driver.is_valid for curve in drivers)
+    wanted = {"jawOpen-mouthClose*mouthPucker", "jawOpen-mouthClose*mouthSmileLeft", "eyeBlinkLeft*eyeLookDownLeft"}
+    assert wanted <= set(model.corrective_names)
+
+
+def test_correctives_follow_curves_and_stay_out_of_what_is_read(model):
+    head = heads.add_head(model, bpy.context.scene)
+    rng = np.random.default_rng(8)
+    weights = rng.uniform(0, 1, (12, 52)).astype(np.float32) * (rng.uniform(size=(12, 52)) < 0.4)
+    motion = FaceMotion(fps=24.0, channels=ARKIT_52, weights=weights)
+    take = bake.bake(head, motion, Timing(start=1.0, rate=24.0))
+    for frame in range(12):
+        bpy.context.scene.frame_set(take.frame_start + frame)
+        expected = heads.to_blender(pose_vertices(model, weights[frame : frame + 1])[0])
+        error = np.linalg.norm(evaluated(head) - expected, axis=1).max()
+        assert error < 1e-5, f"{error * 1000:.4f} mm"
+    assert bake.read_motion(head, 24.0, take.frame_start, take.frame_end).channels == ARKIT_52
 
 
 def test_it_is_recognised_by_its_property_not_by_its_name(model):

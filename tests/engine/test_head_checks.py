@@ -130,23 +130,27 @@ def test_a_head_without_rings_is_refused():
 
 
 def test_a_correctives_name_is_its_formula():
-    assert corrective_factors("jawOpen*mouthPucker") == (("jawOpen", False), ("mouthPucker", False))
-    assert corrective_factors("eyeBlinkLeft*1-eyeBlinkLeft") == (("eyeBlinkLeft", False), ("eyeBlinkLeft", True))
-    for wrong in ("jawOpen", "jawOpen*nothing", ""):
+    assert corrective_factors("jawOpen*mouthPucker") == (("jawOpen", ""), ("mouthPucker", ""))
+    assert corrective_factors("eyeBlinkLeft*1-eyeBlinkLeft") == (("eyeBlinkLeft", ""), ("", "eyeBlinkLeft"))
+    assert corrective_factors("jawOpen-mouthClose*mouthFunnel") == (("jawOpen", "mouthClose"), ("mouthFunnel", ""))
+    for wrong in ("jawOpen", "jawOpen*nothing", "jawOpen*1", "", "jawOpen*", "jawOpen-1*mouthFunnel"):
         with pytest.raises(ValueError, match="no product"):
             corrective_factors(wrong)
 
 
 def test_correctives_act_as_the_product_of_clamped_weights():
     plain = load_starter_head()
-    push = np.zeros((2, len(plain.vertices), 3), np.float32)
+    push = np.zeros((3, len(plain.vertices), 3), np.float32)
     push[0, :, 0], push[1, :, 1] = 0.01, 0.02
-    head = replace(plain, corrective_names=("jawOpen*mouthPucker", "jawOpen*1-jawOpen"), correctives=push)
+    names = ("jawOpen*mouthPucker", "jawOpen*1-jawOpen", "mouthPucker-jawOpen*jawOpen")
+    head = replace(plain, corrective_names=names, correctives=push)
     bare = replace(plain, corrective_names=(), correctives=push[:0])
     weights = np.zeros((4, 52), np.float32)
     weights[:, ARKIT_52.index("jawOpen")] = [0.5, 1.0, 1.5, -0.5]
     weights[:, ARKIT_52.index("mouthPucker")] = [0.4, 0.25, 1.0, 1.0]
-    assert np.allclose(corrective_weights(head, weights), [[0.2, 0.25], [0.25, 0], [1, 0], [0, 0]])
+    assert np.allclose(corrective_weights(head, weights), [[0.2, 0.25, 0], [0.25, 0, 0], [1, 0, 0], [0, 0, 0]])
+    fewer = weights[:1] * [[1 if n == "mouthPucker" else 0.5 for n in ARKIT_52]]
+    assert np.allclose(corrective_weights(head, fewer)[0], [0.1, 0.1875, 0.15 * 0.25])
     added = pose_vertices(head, weights) - pose_vertices(bare, weights)
     assert np.allclose(added[:, 7], [[0.002, 0.005, 0], [0.0025, 0, 0], [0.01, 0, 0], [0, 0, 0]], atol=1e-7)
     added = pose_landmarks68(head, weights) - pose_landmarks68(bare, weights)

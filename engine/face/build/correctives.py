@@ -1,6 +1,7 @@
 """Correctives: what the sum of blendshapes gets wrong, added as far as the product of their weights says.
 
-A corrective is named after the product: `jawOpen*mouthPucker`, or `eyeBlinkLeft*1-eyeBlinkLeft` for what happens half-way.
+A corrective is named after the product: `eyeBlinkLeft*eyeWideLeft`; `eyeBlinkLeft*1-eyeBlinkLeft` for what happens half-way;
+`jawOpen-mouthClose*mouthPucker`, that lips which an open jaw leaves shut stay shut.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..arkit import mirrored
 from ..starter_head import corrective_factors
 from .accessories import Part
 from .correctives_eyes import eye_correctives
 from .correctives_mouth import mouth_correctives
+from .geometry import FLIP
 from .shapes import carried_by_skin
 from .shapes_common import Sculptor, Shapes
 
 
 def skin_correctives(s: Sculptor, shapes: Shapes) -> Shapes:
     """Name -> (V, 3) displacement of the connected mesh in mm where the product of the weights is 1."""
-    return {**mouth_correctives(s, shapes), **eye_correctives(s, shapes)}
+    made = {**mouth_correctives(s, shapes), **eye_correctives(s, shapes)}
+    mirrors = {other_side(name): u[s.mesh.mirror] * FLIP for name, u in made.items()}
+    return made | {name: u for name, u in mirrors.items() if name not in made}
 
 
 def part_correctives(part: Part, skin: Shapes, correctives: Shapes, moved: Shapes) -> Shapes:
@@ -40,14 +45,18 @@ def part_correctives(part: Part, skin: Shapes, correctives: Shapes, moved: Shape
 def showing(name: str) -> dict[str, float]:
     """The weights at which a corrective shows best: 1 each, or half-way for one that fades again."""
     factors = corrective_factors(name)
-    lacking = {shape for shape, complement in factors if complement}
-    return {shape: 0.5 if shape in lacking else 1.0 for shape, _ in factors}
+    fading = {less for more, less in factors if not more}
+    return {more: 0.5 if more in fading else 1.0 for more, _ in factors if more}
 
 
 def product_at(name: str, weights: Mapping[str, float]) -> float:
     """The corrective's own weight where blendshapes have these weights, all others 0."""
     product = 1.0
-    for shape, complement in corrective_factors(name):
-        weight = weights.get(shape, 0.0)
-        product *= 1 - weight if complement else weight
+    for more, less in corrective_factors(name):
+        product *= max(weights.get(more, 0.0 if more else 1.0) - weights.get(less, 0.0), 0.0)
     return product
+
+
+def other_side(name: str) -> str:
+    """The name of a corrective's mirror image."""
+    return "*".join("-".join(map(mirrored, factor.split("-"))) for factor in name.split("*"))

@@ -38,7 +38,8 @@ def part_shapes(part: Part, skin: Shapes) -> Shapes:
 
 
 def carried_by_skin(part: Part, skin: np.ndarray) -> np.ndarray:
-    """Displacement of a piece that hangs on the skin where the skin's is (V, 3)."""
+    """Displacement of a piece that hangs on the skin where the skin's is (V, 3). The piece must have anchors."""
+    assert part.anchors is not None and part.weights is not None
     moved = (skin[part.anchors] * part.weights[..., None]).sum(1)
     return _turned_with_lid(part, moved) if part.name.startswith("lashes") else moved
 

@@ -8,6 +8,8 @@ from .shapes_common import Sculptor, Shapes
 from .shapes_eyes import lid_handles
 from .shapes_mouth import bell
 
+NOSE_SIDE = ([(7, -3, 20), (14, -7, 12), (20, -12, 7)], [(9, -13, 22), (15, -17, 14), (20, -22, 9)])
+
 
 def cheek_shapes(s: Sculptor) -> Shapes:
     """The shapes of cheeks and nose."""
@@ -48,4 +50,4 @@ def _sneer(s: Sculptor) -> np.ndarray:
     for v in s.mesh.loops["nostrilLeft"][0].tolist():
         handles[v] = np.array([0.3, 1.8, -0.3])
     shape = s.shape(handles, 24, s.eye_region)
-    return s.fold(shape, [(19, -33, 18), (22, -40, 14), (26, -48, 11)], 1.4, 0.9)
+    return s.wrinkled(s.fold(shape, [(19, -33, 18), (22, -40, 14), (26, -48, 11)], 1.4, 0.9), NOSE_SIDE, 1.0, 2.2)

@@ -91,6 +91,18 @@ class Sculptor:
         folded[: len(skin)] += self.normals[: len(skin)] * (bulge * beside - depth * groove)[:, None]
         return folded
 
+    def wrinkled(
+        self, shape: np.ndarray, lines: Sequence[Sequence[Sequence[float]]], depth: float, width: float = 2.6
+    ) -> np.ndarray:
+        """Add wrinkles along lines of places: each a groove `depth` mm deep with the skin it takes bulging on both sides."""
+        skin = self.mesh.reference[: self.mesh.skin_count]
+        folded = shape.copy()
+        for line in lines:
+            away = distance_to_curve(skin, open_curve(line, 20)) / width
+            profile = np.exp(-(away**2) / 2) - 0.85 * np.exp(-((away - 2.3) ** 2) / (2 * 0.8**2))
+            folded[: len(skin)] -= self.normals[: len(skin)] * (depth * profile)[:, None]
+        return folded
+
     def two_sided(self, name: str, left: np.ndarray) -> Shapes:
         """The left shape under its name and its mirror image."""
         return {name + "Left": left, name + "Right": left[self.mesh.mirror] * FLIP}

@@ -100,14 +100,14 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
         def move(x: float, part: str, row: int) -> np.ndarray | None:
             if part != lip:
                 return np.zeros(3) if part == "corner" or row <= 0 else None
-            middle, out = 1 - abs(x) ** 3, max(row, 0)
+            middle, out = (1 - x * x) ** 1.3, max(row, 0)
             up = 0.0 if row < 0 else (1 if lip == "lower" else -1) * middle * over[out]
             return np.array([0, up, -middle * back[out]])
 
         return move
 
     def shrug_lower(x: float, part: str, row: int) -> tuple[float, float, float]:
-        m = 1 - abs(x) ** 2.5
+        m = (1 - abs(x) ** 2.5) ** 1.4
         if part == "corner":
             return (0, 0.3, 0)
         if part == "lower":
@@ -115,7 +115,7 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
         return (0, 4.2 * m, (1.6 if row > 0 else 1.9) * m) if row <= 2 else (0, 3.0 * m, 1.2 * m)
 
     def shrug_upper(x: float, part: str, row: int) -> tuple[float, float, float]:
-        m = 1 - abs(x) ** 2.5
+        m = (1 - abs(x) ** 2.5) ** 1.4
         return (0, 4.0 * m, 1.8 * m) if part != "lower" or row <= 0 else (0, 3.0 * m, 1.2 * m)
 
     def press(x: float, part: str, row: int) -> tuple[float, float, float]:

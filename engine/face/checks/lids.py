@@ -11,7 +11,7 @@ from .surface import first_hits, normals_of, triangles_of
 GAZE_DOWN, GAZE_UP, GAZE_SIDE = 0.45, 0.45, 0.55  # rad of eyeball turn that go with eyeLook* at 1, as in engine.life
 SHUT_FROM = ((0, 0), (30, 0), (-30, 0), (0, 20), (0, -20))  # degrees of yaw and pitch from which shut eyes are looked at
 REACH = 15e-3  # m around the eyeball's centre within which skin is lid
-AROUND = 45e-3  # m around it within which anything can hide it
+AROUND = 60e-3  # m around it within which anything can hide it
 GRAZING = 0.25  # cosine between a place's normal and the view under which it is not looked at: it is seen edge-on
 QUARTERS = np.array([[4, 1, 1], [1, 4, 1], [1, 1, 4], [2, 2, 2]]) / 6  # middles of a triangle's four quarters
 LIFT = 0.05e-3  # m off the eyeball that a ray starts
@@ -42,7 +42,7 @@ class Lids:
         self.head = head
         triangles, faces = triangles_of(head)
         self.balls, self.outer, self.near = {}, {}, {}
-        in_ball = sum(head.skin[n] for n in ("left_eye", "right_eye")) > 0
+        in_ball = (head.skin["left_eye"] > 0) | (head.skin["right_eye"] > 0)
         hair = np.array([m.name in ("hair", "lashes", "brows") for m in head.materials])[head.material_index[faces]]
         for side, joint in (("Left", "left_eye"), ("Right", "right_eye")):
             self.balls[side] = triangles[(head.skin[joint][triangles] > 0).all(1)]

@@ -8,6 +8,7 @@ from ..embedding_places import closest_places
 from ..starter_head import HeadModel
 
 RAY_BLOCK = 1 << 21  # pairs of ray and triangle at once: bounds memory
+EDGE = 1e-6  # share of a triangle by which it reaches beyond its edges, so that no ray slips between two
 
 
 def triangles_of(head: HeadModel) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +81,6 @@ def first_hits(origins: np.ndarray, direction: np.ndarray, vertices: np.ndarray,
         q = np.cross(away, ab)
         v = q @ direction / det
         t = (q * ac).sum(2) / det
-        inside = (u >= 0) & (v >= 0) & (u + v <= 1) & (t > 0)
+        inside = (u >= -EDGE) & (v >= -EDGE) & (u + v <= 1 + EDGE) & (t > 0)
         nearest[start : start + step] = np.where(inside, t, np.inf).min(1, initial=np.inf)
     return nearest
