@@ -21,9 +21,9 @@ from engine.starter.train import Plan, train  # noqa: E402
 
 PLANS = {
     "full": Plan(),
-    "quick": Plan(encoder_steps=1200, chunks=600, regressor_steps=600, vqvae_steps=800, denoiser_steps=600),
+    "quick": Plan(encoder_steps=1200, encoder_means=(), chunks=600, regressor_steps=600, vqvae_steps=800, denoiser_steps=600),
     # With --warm-start: the encoder and the VQ-VAE stay, new targets for the rest.
-    "warm": Plan(encoder_steps=0, chunks=1000, regressor_steps=2000, denoiser_steps=1500),
+    "warm": Plan(encoder_steps=0, encoder_means=(), chunks=1000, regressor_steps=2000, denoiser_steps=1500),
     "smoke": Plan.smoke(),
 }
 

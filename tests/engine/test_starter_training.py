@@ -109,3 +109,22 @@ def test_a_resumed_run_continues_exactly(tmp_path):
         return trainer.finished().weight.detach().numpy()
 
     np.testing.assert_array_equal(run(tmp_path / "once", [400]), run(tmp_path / "twice", [200, 400]))
+
+
+def test_the_kept_weights_are_the_mean_over_the_named_steps_and_survive_a_stop(tmp_path):
+    def run(folder, stops, steps, means):
+        folder.mkdir()
+        for stop in stops:
+            torch.manual_seed(0)
+            model = torch.nn.Linear(4, 2)
+            trainer = Trainer("toy", model, steps, 1e-2, folder, lambda _line: None, means=means)
+            while trainer.step < stop:
+                x = torch.from_numpy(np.random.default_rng(trainer.step).normal(size=(8, 4)).astype(np.float32))
+                trainer.update(lambda x=x, model=model: ((model(x).float() - x[:, :2]).square().mean(), {}))
+        return trainer.average["weight"].clone(), [k["weight"] for k in trainer.kept]
+
+    mean, kept = run(tmp_path / "a", [300], 300, (100, 300))
+    assert len(kept) == 2 and not torch.equal(kept[0], kept[1])
+    torch.testing.assert_close(mean, (kept[0] + kept[1]) / 2)
+    stopped, _ = run(tmp_path / "b", [200, 300], 300, (100, 300))
+    torch.testing.assert_close(stopped, mean)
