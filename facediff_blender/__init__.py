@@ -21,6 +21,7 @@ def _modules() -> list:
         engine,
         export,
         generate,
+        give_shapes,
         install,
         mapping,
         regenerate,
@@ -31,7 +32,7 @@ def _modules() -> list:
     )
 
     state = [preferences, properties, head_properties, mapping_properties, video_properties, session, installation]
-    making = [add_head, add_sound, mapping, engine, install, generate, track]
+    making = [add_head, add_sound, mapping, engine, install, generate, track, give_shapes]
     return [*state, *making, dialogue, regenerate, sync, takes, adjust, thin, export, panels]
 
 
