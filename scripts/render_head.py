@@ -1,8 +1,11 @@
-"""Render the starter head as a contact sheet: poses down, views across. Needs `bpy`.
+"""Render the starter heads as a contact sheet: a row per head and pose, views across. Needs `bpy`.
 
-python scripts/render_head.py sheet.png                       # neutral and the seven emotions, three views, Workbench
+python scripts/render_head.py sheet.png                       # Robin, neutral and the seven emotions, three views, Workbench
 python scripts/render_head.py still.png --engine cycles --poses neutral happy --views three-quarter --size 512
 python scripts/render_head.py shapes.png --poses jawOpen=1 jawOpen=1,mouthClose=1 mouthPucker=1
+python scripts/render_head.py docs/heads.jpg --engine cycles --head robin otto amara --size 200 --columns 10 --poses \\
+    neutral@front neutral@three-quarter neutral@side happy@left20 sad@front angry@front surprised@left20 fear@front \\
+    disgusted@front contempt@three-quarter
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engine.face.arkit import ARKIT_52  # noqa: E402
-from engine.face.starter_head import HeadModel, load_starter_head, pose_vertices  # noqa: E402
+from engine.face.starter_head import HEADS, HeadModel, load_starter_head, pose_vertices  # noqa: E402
 from engine.starter.performance import POSES  # noqa: E402
 
 VIEWS = {"front": 0.0, "three-quarter": 35.0, "side": 88.0, "left20": 20.0, "right20": -20.0}
@@ -71,6 +74,8 @@ def add_head(head: HeadModel) -> bpy.types.Object:
     mesh.shade_smooth()
     layer = mesh.color_attributes.new("Color", "FLOAT_COLOR", "POINT")
     layer.data.foreach_set("color", np.c_[head.vertex_colors, np.ones(len(head.vertices))].ravel().astype(np.float32))
+    if head.uvs is not None:
+        mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", head.uvs.ravel())
     return _linked(bpy.data.objects.new("Head", mesh))
 
 
@@ -102,11 +107,12 @@ def set_up_scene(engine: str, size: int, samples: int) -> bpy.types.Object:
         scene.display.render_aa = "8"
     else:
         scene.render.engine = "CYCLES"
+        scene.view_settings.look = "AgX - Medium High Contrast"
         scene.cycles.device, scene.cycles.samples, scene.cycles.use_denoising = "CPU", samples, True
         for name, place, watts, width in (
-            ("Key", (0.45, -0.75, 0.45), 17.0, 0.5),
-            ("Fill", (-0.8, -0.6, 0.05), 5.0, 0.9),
-            ("Rim", (-0.4, 0.6, 0.6), 8.0, 0.3),
+            ("Key", (0.55, -0.75, 0.5), 14.0, 0.4),
+            ("Fill", (-0.8, -0.7, 0.0), 3.6, 0.9),
+            ("Rim", (-0.45, 0.55, 0.55), 14.0, 0.3),
         ):
             light = _linked(bpy.data.objects.new(name, bpy.data.lights.new(name, "AREA")))
             light.data.energy, light.data.size, light.location = watts, width, place
@@ -141,49 +147,61 @@ def render(path: Path, size: int) -> np.ndarray:
     return pixels.reshape(size, size, 4)[::-1]
 
 
-def save_png(path: Path, pixels: np.ndarray) -> None:
-    """Write (H, W, 4) display-referred pixels, top row first."""
+def save_sheet(path: Path, pixels: np.ndarray) -> None:
+    """Write (H, W, 4) display-referred pixels, top row first, as PNG or, by the name, JPEG."""
     image = bpy.data.images.new("Sheet", pixels.shape[1], pixels.shape[0])
     image.pixels.foreach_set(np.ascontiguousarray(pixels[::-1], np.float32).ravel())
-    image.filepath_raw, image.file_format = str(path), "PNG"
-    image.save()
+    image.filepath_raw = str(path)
+    image.file_format = "JPEG" if path.suffix.lower() in (".jpg", ".jpeg") else "PNG"
+    image.save(filepath=str(path), quality=88)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="the PNG to write")
+    parser.add_argument("out", type=Path, help="the PNG or JPEG to write")
     parser.add_argument("--engine", choices=("workbench", "cycles"), default="workbench")
-    parser.add_argument("--poses", nargs="+", default=["neutral", *POSES], help="emotions or shape=weight,shape=weight")
+    parser.add_argument(
+        "--poses", nargs="+", default=["neutral", *POSES], help="emotions or shape=weight,shape=weight; @view: in that view alone"
+    )
     parser.add_argument("--views", nargs="+", choices=list(VIEWS), default=["front", "three-quarter", "side"])
     parser.add_argument("--size", type=int, default=320, help="pixels of one picture's side")
     parser.add_argument("--samples", type=int, default=24, help="samples per pixel (Cycles)")
+    parser.add_argument("--subdivide", type=int, default=0, help="steps of Catmull-Clark subdivision")
     parser.add_argument("--distance", type=float, default=DISTANCE_MM, help="camera distance in mm")
     parser.add_argument("--columns", type=int, default=0, help="pictures per row (default: one row per pose)")
-    parser.add_argument("--head", type=Path, help="another head.npz")
+    parser.add_argument("--head", nargs="+", default=[next(iter(HEADS))], help=f"of {', '.join(HEADS)}, or another head.npz")
     options = parser.parse_args()
     try:
-        poses = [parse_pose(text) for text in options.poses]
+        shots = [
+            (parse_pose(pose), view)
+            for pose, _, one in (text.partition("@") for text in options.poses)
+            for view in ([one] if one else options.views)
+        ]
     except ValueError as error:
         parser.error(str(error))
-    head = load_starter_head(options.head) if options.head else load_starter_head()
-    camera = set_up_scene(options.engine, options.size, options.samples)
-    mesh = add_head(head).data
+    if unknown := {view for _, view in shots} - set(VIEWS):
+        parser.error(f"unknown view: {', '.join(sorted(unknown))}")
     pictures = []
-    with tempfile.TemporaryDirectory() as folder:
-        for pose in poses:
-            weights = np.array([[pose.get(name, 0.0) for name in ARKIT_52]])
-            posed = pose_vertices(head, weights)[0]
-            mesh.vertices.foreach_set("co", blender_axes(posed).ravel())
-            mesh.update()
-            for view in options.views:
+    for which in options.head:
+        head = load_starter_head(which)
+        camera = set_up_scene(options.engine, options.size, options.samples)
+        obj = add_head(head)
+        if options.subdivide:
+            modifier = obj.modifiers.new("Subdivision", "SUBSURF")
+            modifier.levels = modifier.render_levels = options.subdivide
+        with tempfile.TemporaryDirectory() as folder:
+            for pose, view in shots:
+                posed = pose_vertices(head, np.array([[pose.get(name, 0.0) for name in ARKIT_52]]))[0]
+                obj.data.vertices.foreach_set("co", blender_axes(posed).ravel())
+                obj.data.update()
                 place_camera(camera, VIEWS[view], options.distance)
                 pictures.append(render(Path(folder) / "view.png", options.size))
     columns = options.columns or len(options.views)
     while len(pictures) % columns:
         pictures.append(np.zeros_like(pictures[0]))
     rows = [np.concatenate(pictures[i : i + columns], axis=1) for i in range(0, len(pictures), columns)]
-    save_png(options.out, np.concatenate(rows, axis=0))
-    print(f"{options.out}: {len(poses)} poses, {len(options.views)} views")
+    save_sheet(options.out, np.concatenate(rows, axis=0))
+    print(f"{options.out}: {', '.join(options.head)}; {len(shots)} pictures of each")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ BEARD = (((0, -100, 5), (34, 15, 40)), ((46, -82, -36), (15, 20, 26)), ((0, -55,
 def materials(plan: HeadPlan) -> dict[str, tuple]:
     """Name -> base colour, roughness, subsurface weight, coat weight."""
     return {
-        "skin": (plan.skin, 0.50, 0.12, 0.0),
+        "skin": (plan.skin, 0.56, 0.12, 0.0),
         "lips": (plan.lip, 0.36, 0.12, 0.0),
         "mouth": (MOUTH, 0.35, 0.1, 0.0),
         "eye_white": (EYE_WHITE, 0.15, 0.05, 0.6),
@@ -43,7 +43,7 @@ def materials(plan: HeadPlan) -> dict[str, tuple]:
         "teeth": (TOOTH, 0.22, 0.1, 0.3),
         "gums": (GUM, 0.3, 0.1, 0.2),
         "tongue": (TONGUE, 0.38, 0.1, 0.0),
-        "hair": (plan.hair, 0.5, 0.0, 0.0),
+        "hair": (plan.hair, 0.65, 0.0, 0.0),
     }
 
 

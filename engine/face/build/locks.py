@@ -16,8 +16,9 @@ from .hair import hair_cover
 from .mesh import Mesh
 from .plan import Hair, HeadPlan
 
-LOCKS = 170  # each side
-ROWS = (0.3, 0.68)  # where along a lock its three points across lie; root and tip are one point each
+LOCKS = 240  # each side
+ROWS = (0.3, 0.68)  # where along a lock its two points across lie; root and tip are one point each
+TWIST = 0.35  # rad: how far locks are turned about their length, about as often to either side
 STEPS = 12  # of the walk along a lock
 SEED = 5
 EAR, EAR_REACH = np.array([76.0, -16.0, -92.0]), np.array([40.0, 35.0, 27.0])  # no lock goes there
@@ -32,23 +33,24 @@ def hair_locks(mesh: Mesh, plan: HeadPlan) -> Part:
     paths, normals = _walk(scalp, roots, hair, random)
     across = unit(np.cross(normals, unit(np.gradient(paths, axis=1))))
     share = np.linspace(0, 1, STEPS)
-    thick = _thickness(roots, hair) * random.uniform(0.75, 1.2, LOCKS)
+    thick = _thickness(roots, hair) * random.uniform(0.6, 1.2, LOCKS)
     tip = hair.tip * (0.25 + 0.75 * smoothstep(0.05, 0.75, roots[:, 1]))
     body = np.stack([np.interp(share, [0, 0.3, 0.68, 1], [0.0, 0.8, 1.0, t]) for t in tip])
     lifted = paths + normals * (thick[:, None] * body - 0.8 * (share < 0.05))[..., None]
     width = hair.width * random.uniform(0.8, 1.25, LOCKS)
-    ridge = normals * (np.minimum(thick, 6.0) * 0.3)[:, None, None]
+    twist = random.normal(0, TWIST, LOCKS)[:, None, None]
+    across = across * np.cos(twist) + normals * np.sin(twist)
     points = [lifted[:, :1]]
-    for at, taper in zip(ROWS, (1.0, 0.85)):
+    for at, taper in zip(ROWS, (1.0, 0.8)):
         i = round(at * (STEPS - 1))
         side = across[:, i] * (width * taper / 2)[:, None]
-        points.append(np.stack([lifted[:, i] - side, lifted[:, i] + ridge[:, i], lifted[:, i] + side], 1))
-    points = np.concatenate([*points, lifted[:, -1:]], 1)  # (LOCKS, 8, 3)
+        points.append(np.stack([lifted[:, i] - side, lifted[:, i] + side], 1))
+    points = np.concatenate([*points, lifted[:, -1:]], 1)  # (LOCKS, 6, 3)
     count = points.shape[1]
-    leaf = ((0, 1, 2), (0, 2, 3), (1, 4, 5, 2), (2, 5, 6, 3), (4, 7, 5), (5, 7, 6))
-    faces: list[Face] = [tuple(count * lock + v for v in f) for lock in range(LOCKS) for f in leaf]
+    blade = ((0, 1, 2), (1, 3, 4, 2), (3, 5, 4))
+    faces: list[Face] = [tuple(count * lock + v for v in f) for lock in range(LOCKS) for f in blade]
     tone = np.repeat(random.uniform(0.72, 1.3, LOCKS), count)
-    along = np.tile([0, *np.repeat(ROWS, 3), 1.0], LOCKS)
+    along = np.tile([0, *np.repeat(ROWS, 2), 1.0], LOCKS)
     left = points.reshape(-1, 3)
     both = np.vstack([left, left * FLIP])
     faces += [tuple(v + len(left) for v in f[::-1]) for f in faces]

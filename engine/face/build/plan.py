@@ -11,8 +11,8 @@ Colour = tuple[float, float, float]
 class Hair:
     """How the hair is cut and combed; mm."""
 
-    length: float = 64.0
-    width: float = 12.0  # of a lock
+    length: float = 72.0
+    width: float = 8.5  # of a lock
     top_thickness: float = 11.0
     side_thickness: float = 2.6
     quiff: float = 6.0  # higher above the forehead
@@ -23,7 +23,6 @@ class Hair:
     disorder: float = 0.12
     receding: float = 0.0  # of the hairline above forehead and temples
     bald_half_width: float = 0.0  # no hair on the crown up to so far from the middle; 0: none missing
-    bun: float = 0.0  # radius of a knot where all locks meet
     least_cover: float = 0.45  # locks grow where the cover is more
 
 
@@ -97,17 +96,19 @@ OTTO = HeadPlan(
         "hollow of the cheek": 0.4, "philtrum": 0.6, "temple": 1.6, "larynx": 1.7,
     },
     skin=(0.56, 0.285, 0.205), flush=(0.58, 0.19, 0.145), shade=(0.37, 0.17, 0.135), light=(0.64, 0.38, 0.29),
-    lip=(0.40, 0.135, 0.115), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035), mottle=1.8, beard=0.55,
+    lip=(0.40, 0.135, 0.115), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035),
+    mottle=1.8, beard=0.55,
     hair_style=Hair(
-        length=40, width=10, top_thickness=3, side_thickness=3.5, quiff=0, gravity=0.8, receding=10, bald_half_width=52,
+        length=48, width=6.5, top_thickness=3, side_thickness=3.5, quiff=0, gravity=0.8, receding=10, bald_half_width=52,
         disorder=0.2,
     ),
 )  # fmt: skip
 AMARA = HeadPlan(
-    "Amara", size=0.965, skull_height=1.0, forehead_slope=-3.0, brow_ridge=-1.6, temple=1.5, cheekbone=1.8, cheek=1.5,
+    "Amara", size=0.965, skull_height=1.0, forehead_slope=-3.0, brow_ridge=-1.6, skull_width=-1.5, temple=0.8,
+    cheekbone=0.6, cheek=1.5,
     jaw_width=-3.5, chin_width=-2.5, chin_down=-4.5, chin_forward=-0.5, bridge_height=-3.0, nose_length=-2.0, nose_width=2.6,
-    tip_forward=-2.2, tip_width=1.2, mouth_width=1.2, upper_lip=2.2, lower_lip=2.0, lips_forward=3.0, eye_open=1.2, eye_tilt=1.8,
-    neck_width=-8.0, ear_size=0.93, brow_height=1.5, brow_thickness=0.85, lash_length=1.3,
+    tip_forward=-2.2, tip_width=1.2, mouth_width=1.2, upper_lip=2.2, lower_lip=2.0, lips_forward=3.0, eye_open=0.6, eye_tilt=1.8,
+    neck_width=-4.5, ear_size=0.93, brow_height=1.5, brow_thickness=0.85, lash_length=1.3,
     relief={
         "nasolabial fold": 0.3, "hollow of the cheek": 0.5, "sternomastoid": 0.6, "edge of the jaw": 0.6, "larynx": 0.0,
         "below the lower lid": 0.5, "brow ridge": 0.3, "temple": 0.4, "chin's sides": 0.5, "nose's flanks": 0.5,
@@ -116,8 +117,8 @@ AMARA = HeadPlan(
     skin=(0.205, 0.093, 0.054), flush=(0.25, 0.085, 0.056), shade=(0.105, 0.044, 0.029), light=(0.275, 0.135, 0.083),
     lip=(0.225, 0.066, 0.062), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
     hair_style=Hair(
-        length=85, width=11, top_thickness=4.5, side_thickness=3.0, quiff=1.5, tip=0.7, towards=(0, 75, -185), gravity=0.0,
-        disorder=0.03, bun=30.0,
+        length=85, width=8, top_thickness=4.5, side_thickness=3.0, quiff=1.5, tip=0.7, towards=(0, 75, -185), gravity=0.0,
+        disorder=0.03,
     ),
 )  # fmt: skip
 PLANS = {"robin": ROBIN, "otto": OTTO, "amara": AMARA}
