@@ -33,6 +33,8 @@ MODULE_COMMANDS = {
     "track": (".track", "make a motion file from a video of an actor"),
     "give-shapes": (".face.transfer_jobs", "give a mesh of a head ARKit's 52 shapes"),
     "landmarks": (".face.embedding_file", "find the landmarks of any mesh that looks like a face"),
+    "arkit-flame": (".arkit_flame_command", "find ARKit's 52 shapes on your FLAME file"),
+    "convert-motion": (".convert_motion", "turn ARKit's weights into FLAME's expression and jaw, or back"),
     "convert": (".convert", "turn released checkpoints into a model folder"),
     "prepare": (".prepare", "prepare a downloaded dataset for training"),
     "train": (".train", "train a published system on your data"),

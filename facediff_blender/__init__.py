@@ -20,6 +20,7 @@ def _modules() -> list:
         dialogue,
         engine,
         export,
+        flame_arkit,
         generate,
         give_shapes,
         install,
@@ -32,7 +33,7 @@ def _modules() -> list:
     )
 
     state = [preferences, properties, head_properties, mapping_properties, video_properties, session, installation]
-    making = [add_head, add_sound, mapping, engine, install, generate, track, give_shapes]
+    making = [add_head, flame_arkit, add_sound, mapping, engine, install, generate, track, give_shapes]
     return [*state, *making, dialogue, regenerate, sync, takes, adjust, thin, export, panels]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..engine.face.arkit import ARKIT_52
 from ..engine.motion import FaceMotion
-from . import bake, compat, heads, keyframes, mapped, written
+from . import bake, compat, flame_head, heads, keyframes, mapped, written
 from .rotations import axis_angles
 from .strips import Timing
 
@@ -53,6 +53,8 @@ class Grid:
 
 def names_in(head: bpy.types.Object, action: bpy.types.Action) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The channels and joints that a take moves and a model can make anew."""
+    if flame_head.is_flame(head):  # its curves are expressions, which no model of ours can make a base of
+        return (), ()
     keys = compat.curves_in(action, "KEY")
     channels = tuple(name for name in ARKIT_52 if (bake.key_path(name), 0) in keys)
     if (others := mapped.of(head)) is not None:  # only what stands on the curves as the model made it can be its base

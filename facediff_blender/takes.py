@@ -1,4 +1,5 @@
-"""What a motion says decides how it is written: ARKit's weights, FLAME's coefficients, or the vertices of a mesh."""
+"""What a motion says decides how it is written: ARKit's weights, which a FLAME head takes as FLAME's coefficients where it has
+a table for that; FLAME's coefficients; or the vertices of a mesh."""
 
 from __future__ import annotations
 
@@ -7,8 +8,9 @@ from typing import Any
 
 import bpy
 
+from ..engine.face.arkit import ARKIT_52
 from ..engine.motion import FaceMotion
-from . import flame_head, point_cache
+from . import flame_arkit, flame_head, point_cache
 from .bake import Take, bake
 from .strips import Timing
 from .vertex_takes import EXACT_KEYS, VertexOptions, still_keys, write_cache, write_keys
@@ -26,6 +28,8 @@ def write(
 
     Raises BakeError with one sentence and nothing changed.
     """
+    if flame_arkit.speaks(head) and set(motion.channels) & set(ARKIT_52):
+        motion = flame_arkit.in_flame(head, motion)
     if motion.channels:
         return bake(head, motion, timing, label, facts)
     if motion.expression is not None and flame_head.is_flame(head):

@@ -1,12 +1,13 @@
 """Add a head to the scene: the starter head, or one from the user's FLAME file."""
 
 import os
+from pathlib import Path
 
 import bpy
 
 from ...engine.face.flame import FlameError, load_flame
 from ...engine.face.starter_head import HeadError, load_starter_head
-from .. import flame_head, heads
+from .. import flame_arkit, flame_head, heads
 
 
 class FACEDIFF_OT_add_head(bpy.types.Operator):
@@ -74,6 +75,8 @@ class FACEDIFF_OT_add_flame_head(bpy.types.Operator):
             return {"CANCELLED"}
         location = tuple(context.scene.cursor.location)
         head = flame_head.add_flame_head(model, context.scene, location, self.expressions, os.path.basename(path))
+        if problem := flame_arkit.attach_beside(head, Path(path)):
+            self.report({"WARNING"}, problem)
         _choose(context, head)
         return {"FINISHED"}
 

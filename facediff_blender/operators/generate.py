@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.face.arkit import ARKIT_52
-from .. import emotions, mapped, preferences, session, strips, takes
+from .. import emotions, flame_arkit, flame_head, mapped, preferences, session, strips, takes
 from ..bake import BakeError
 from ..engine_client import EngineError
 from ..generation import Batch, Generation, Speech
@@ -39,8 +39,11 @@ def why_no_match(model: str, head: bpy.types.Object) -> str:
     keys = head.data.shape_keys
     if mapped.of(head) is not None:
         return mapped.why_not(head)
+    if flame_arkit.speaks(head):
+        return ""
     if keys is None or not set(ARKIT_52) & set(keys.key_blocks.keys()):
-        return f"'{head.name}' has none of ARKit's shape keys: choose a model of its mesh under Advanced."
+        or_table = ", or press Speak ARKit" if flame_head.is_flame(head) else ""
+        return f"'{head.name}' has none of ARKit's shape keys: choose a model of its mesh under Advanced{or_table}."
     return ""
 
 

@@ -3,9 +3,9 @@
 
 def _modules() -> list:
     """The panels from top to bottom."""
-    from . import adjust, dialogue, emotion, export, give_shapes, head, regenerate, speech, sync, takes, video
+    from . import adjust, dialogue, emotion, export, flame, give_shapes, head, regenerate, speech, sync, takes, video
 
-    return [head, give_shapes, speech, emotion, video, takes, adjust, regenerate, sync, dialogue, export]
+    return [head, give_shapes, flame, speech, emotion, video, takes, adjust, regenerate, sync, dialogue, export]
 
 
 def register() -> None:
