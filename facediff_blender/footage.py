@@ -60,8 +60,7 @@ class Footage(Speech):
 
 def movie_strips(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
     """The movie strips of a scene, in the order of time."""
-    found = (strip for strip in compat.all_strips(scene) if strip.type == "MOVIE")
-    return sorted(found, key=lambda strip: (compat.strip_span(strip), strip.channel))
+    return strips.strips_of(scene, "MOVIE")
 
 
 def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.Strip | None:

@@ -193,9 +193,3 @@ class Jobs:
             if job.over:
                 del self.active[id]
         return had or bool(events)
-
-    def abandon_all(self, reason: str) -> None:
-        """Abandon every job, as before another file is loaded."""
-        for job in list(self.active.values()):
-            job.abandon(reason)
-        self.active.clear()

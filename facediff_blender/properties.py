@@ -138,10 +138,6 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
 
     part: bpy.props.PointerProperty(type=FaceDiffPart)
 
-    def model_folder(self) -> str:
-        """The absolute path of the chosen model's folder; "starter" when none is chosen."""
-        return bpy.path.abspath(self.model) if self.model else "starter"
-
     def scene_of_strips(self, context: bpy.types.Context) -> bpy.types.Scene:
         """The scene whose sound strips are offered."""
         return self.sequencer_scene or compat.sequencer_scene(context)
@@ -149,11 +145,7 @@ class FaceDiffSettings(bpy.types.PropertyGroup):
     def chosen_strip(self, context: bpy.types.Context) -> bpy.types.Strip | None:
         """The strip of that name; without a name the active sound strip, else the first; None when there is none."""
         scene = self.scene_of_strips(context)
-        found = strips.sound_strips(scene)
-        if self.strip:
-            return strips.find_strip(scene, self.strip)
-        active = scene.sequence_editor.active_strip if scene.sequence_editor is not None else None
-        return active if active in found else next(iter(found), None)
+        return strips.choose(scene, strips.sound_strips(scene), self.strip)
 
     def chosen_head(self, context: bpy.types.Context) -> bpy.types.Object | None:
         """The head in the field; when it is empty the active object's head, else the active mesh when its shape keys

@@ -64,10 +64,23 @@ def fps_of(scene: bpy.types.Scene) -> float:
     return scene.render.fps / scene.render.fps_base
 
 
+def strips_of(scene: bpy.types.Scene, kind: str) -> list[bpy.types.Strip]:
+    """The strips of one of Blender's kinds, in the order of time; those inside meta strips too."""
+    found = (strip for strip in compat.all_strips(scene) if strip.type == kind)
+    return sorted(found, key=lambda strip: (compat.strip_span(strip), strip.channel))
+
+
 def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
     """The sound strips of a scene, in the order of time; those inside meta strips and the sound of movies too."""
-    found = (strip for strip in compat.all_strips(scene) if strip.type == "SOUND")
-    return sorted(found, key=lambda strip: (compat.strip_span(strip), strip.channel))
+    return strips_of(scene, "SOUND")
+
+
+def choose(scene: bpy.types.Scene, found: list[bpy.types.Strip], name: str) -> bpy.types.Strip | None:
+    """Of the strips that were found the one of that name; without a name the active one, else the first. Or None."""
+    if name:
+        return next((strip for strip in found if strip.name == name), None)
+    active = scene.sequence_editor.active_strip if scene.sequence_editor is not None else None
+    return active if active in found else next(iter(found), None)
 
 
 def find_strip(scene: bpy.types.Scene, name: str) -> bpy.types.Strip | None:

@@ -89,11 +89,7 @@ class FaceDiffVideo(bpy.types.PropertyGroup):
     def chosen_strip(self, context: bpy.types.Context) -> bpy.types.Strip | None:
         """The strip of that name; without a name the active movie strip, else the first; None when there is none."""
         scene = _edit(context)
-        found = footage.movie_strips(scene)
-        if self.strip:
-            return footage.find_strip(scene, self.strip)
-        active = scene.sequence_editor.active_strip if scene.sequence_editor is not None else None
-        return active if active in found else next(iter(found), None)
+        return strips.choose(scene, footage.movie_strips(scene), self.strip)
 
     def occlusion(self) -> Occlusion:
         """What is chosen under Hidden."""

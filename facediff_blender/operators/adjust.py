@@ -3,6 +3,8 @@
 import bpy
 
 from .. import adjust, adjust_take, bake
+from .current import why_no_head
+from .greyed import Greyed
 
 
 class FaceDiffAdjust(bpy.types.PropertyGroup):
@@ -90,7 +92,7 @@ def why_not(context: bpy.types.Context) -> str:
     """One sentence on why there is nothing to adjust, or ""."""
     head = context.scene.facediff.chosen_head(context)
     if head is None:
-        return "Add a head, or choose one."
+        return why_no_head(context)
     action = bake.current_take(head)
     if action is None:
         return "The head has no animation yet: generate a take first."
@@ -104,18 +106,11 @@ def _why_nothing(context: bpy.types.Context) -> str:
     return "" if adjust_take.is_adjusted(action) else "No slider was moved."
 
 
-class _Finisher:
+class _Finisher(Greyed):
     """Ends the work of the sliders."""
 
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether sliders are at work."""
-        reason = _why_nothing(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(_why_nothing)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Finish the adjustment; the sliders go back to their middle."""

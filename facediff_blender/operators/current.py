@@ -2,7 +2,7 @@
 
 import bpy
 
-from .. import bake, take_list
+from .. import bake, session, take_list
 from ..assign import why_not_writable
 
 
@@ -11,6 +11,11 @@ def chosen(context: bpy.types.Context) -> tuple[bpy.types.Object | None, bpy.typ
     head = context.scene.facediff.chosen_head(context)
     action = bake.current_take(head) if head is not None and head.type == "MESH" else None
     return head, action if take_list.is_take(action) else None
+
+
+def why_busy() -> str:
+    """One sentence while a generation is running, else ""."""
+    return "A generation is running." if session.current.generation is not None else ""
 
 
 def why_no_head(context: bpy.types.Context) -> str:

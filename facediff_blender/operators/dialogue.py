@@ -5,10 +5,11 @@ from pathlib import Path
 
 import bpy
 
-from .. import compat, session, strips
+from .. import compat, strips
 from ..generation import Generation, Speech
 from . import generate
-from .current import why_no_head
+from .current import why_busy, why_no_head
+from .greyed import Greyed
 
 
 def rows(context: bpy.types.Context) -> list[tuple[bpy.types.Strip, bpy.types.Object]]:
@@ -26,8 +27,8 @@ def begin_of(strip: bpy.types.Strip) -> tuple[int, int]:
 def why_not(context: bpy.types.Context) -> str:
     """One sentence on why the dialogue cannot be generated now, or ""."""
     settings = context.scene.facediff
-    if session.current.generation is not None:
-        return "A generation is running."
+    if reason := why_busy():
+        return reason
     scene, spoken = settings.scene_of_strips(context), rows(context)
     if not spoken:
         unheard = next((s for s in strips.sound_strips(scene) if s.facediff.head is not None), None)
@@ -47,18 +48,12 @@ def why_not(context: bpy.types.Context) -> str:
     return ""
 
 
-class FACEDIFF_OT_generate_all(bpy.types.Operator):
+class FACEDIFF_OT_generate_all(Greyed, bpy.types.Operator):
     """Animate every speaker with its strips, one after the other; the strips of one head become one take"""
 
     bl_idname = "facediff.generate_all"
     bl_label = "Generate All"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is something to speak."""
-        if reason := why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Take the sound of every strip and queue a generation for each; the timer does the rest."""
@@ -87,19 +82,13 @@ def why_no_assignment(context: bpy.types.Context) -> str:
     return "" if selected else "Select sound strips in the Video Sequencer first."
 
 
-class FACEDIFF_OT_assign_speaker(bpy.types.Operator):
+class FACEDIFF_OT_assign_speaker(Greyed, bpy.types.Operator):
     """Let the panel's head speak the strips that are selected in the Video Sequencer"""
 
     bl_idname = "facediff.assign_speaker"
     bl_label = "Selected Strips to This Head"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there are a head and selected sound strips."""
-        if reason := why_no_assignment(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_no_assignment)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Put the head on every selected sound strip."""

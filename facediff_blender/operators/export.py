@@ -12,6 +12,8 @@ from ...engine.face.livelink import LiveLinkError
 from .. import bake, formats, read_back
 from ..export_stage import Span, parts_of, staged
 from ..formats import write_alembic, write_fbx
+from .current import why_no_head
+from .greyed import Greyed
 
 WHOLE = Span()
 said = ""  # what the last export came to, for the panel
@@ -25,7 +27,7 @@ def why_not(context: bpy.types.Context) -> str:
     """One sentence on why the head cannot be exported now, or ""."""
     head = context.scene.facediff.chosen_head(context)
     if head is None:
-        return "Add a head, or choose one."
+        return why_no_head(context)
     if bake.current_take(head) is None:
         return "The head has no animation yet: generate a take first."
     if context.mode != "OBJECT":
@@ -122,7 +124,7 @@ def _is_there(file: Path) -> bool:
     return file.is_file() and file.stat().st_size > 0
 
 
-class _Exporter:
+class _Exporter(Greyed):
     """The file browser, its choices and the report, the same for every format."""
 
     load: Callable[[str], object] | None = None
@@ -148,12 +150,9 @@ class _Exporter:
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a take to export and Blender can write the format."""
-        reason = formats.why_not(cls.filename_ext) or why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
+    def why_not(cls, context: bpy.types.Context) -> str:
+        """One sentence on why there is no take to export or Blender cannot write the format, or ""."""
+        return formats.why_not(cls.filename_ext) or why_not(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask for the file, beside the .blend and named after it."""

@@ -12,16 +12,15 @@ from ..bake import BakeError
 from ..engine_client import EngineError
 from ..generation import Batch, Generation, Speech
 from ..references import Reference
+from .current import why_busy, why_no_head
+from .greyed import Greyed
+from .shortcut import classes_with_key
 
 
 def why_not(context: bpy.types.Context) -> str:
     """One sentence on why nothing can be generated now, or "". The panel shows it below the greyed button."""
     settings = context.scene.facediff
-    if session.current.generation is not None:
-        return "A generation is running."
-    if (head := settings.chosen_head(context)) is None:
-        return "Add a head, or choose one."
-    if reason := why_no_match(settings.model, head):
+    if reason := why_busy() or why_no_head(context) or why_no_match(settings.model, settings.chosen_head(context)):
         return reason
     scene, strip = settings.scene_of_strips(context), settings.chosen_strip(context)
     if strip is None:
@@ -47,11 +46,12 @@ def why_no_match(model: str, head: bpy.types.Object) -> str:
     return ""
 
 
-class FACEDIFF_OT_generate(bpy.types.Operator):
+class FACEDIFF_OT_generate(Greyed, bpy.types.Operator):
     """Animate the head with the sound strip. Blender stays usable meanwhile; Esc in the 3D View cancels"""
 
     bl_idname = "facediff.generate"
     bl_label = "Generate"
+    why_not = staticmethod(why_not)
 
     variations: bpy.props.IntProperty(
         name="Variations", description="So many takes, with this seed and those that follow", default=1, min=1, max=16
@@ -63,13 +63,6 @@ class FACEDIFF_OT_generate(bpy.types.Operator):
         if properties.variations > 1:
             return f"{properties.variations} takes one after the other, with this seed and those that follow"
         return cls.__doc__ or ""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether everything is chosen."""
-        if reason := why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Take the strip's sound and hand it to the engine; the timer does the rest."""
@@ -184,24 +177,7 @@ class FACEDIFF_OT_apply_take(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (FACEDIFF_OT_generate, FACEDIFF_OT_cancel, FACEDIFF_OT_apply_take)
-_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
-
-
-def register() -> None:
-    """Register the operators, and Esc in the 3D View while a generation is running."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-    keyconfig = bpy.context.window_manager.keyconfigs.addon
-    if keyconfig is not None:  # None in Blender without a window
-        keymap = keyconfig.keymaps.new("3D View", space_type="VIEW_3D")
-        _keys.append((keymap, keymap.keymap_items.new("facediff.cancel", "ESC", "PRESS")))
-
-
-def unregister() -> None:
-    """Take both back."""
-    for keymap, item in _keys:
-        keymap.keymap_items.remove(item)
-    _keys.clear()
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+# Esc in the 3D View, which keeps its other meanings while nothing is running
+register, unregister = classes_with_key(
+    (FACEDIFF_OT_generate, FACEDIFF_OT_cancel, FACEDIFF_OT_apply_take), "facediff.cancel", "ESC"
+)

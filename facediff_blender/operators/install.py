@@ -7,12 +7,18 @@ import bpy
 from .. import installation, preferences
 from ..installer import hardware, locks
 from ..installer.places import Layout, read_record
+from .greyed import Greyed
 
 
 def chosen_build(context: bpy.types.Context) -> str:
     """The build that Install would install: the user's, or the one that fits this computer; "" before it was looked at."""
     build = preferences.get(context).build
     return installation.current.recommended if build == "auto" else build
+
+
+def why_busy(context: bpy.types.Context) -> str:
+    """One sentence while an installation runs, else ""."""
+    return installation.why_busy()
 
 
 def why_not_build(context: bpy.types.Context) -> str:
@@ -31,6 +37,22 @@ def why_not_online_install(context: bpy.types.Context) -> str:
     return installation.why_busy() or installation.why_offline() or why_not_build(context)
 
 
+def why_not_offline_install(context: bpy.types.Context) -> str:
+    """One sentence on why nothing can be installed from a folder now, or ""."""
+    return installation.why_busy() or why_not_build(context)
+
+
+def why_no_download(context: bpy.types.Context) -> str:
+    """One sentence on why nothing can be downloaded for another computer now, or "". Any build will do for that."""
+    return installation.why_busy() or installation.why_offline()
+
+
+def why_no_environment(context: bpy.types.Context) -> str:
+    """One sentence on why no environment can be checked now, or ""."""
+    there = preferences.find_python(preferences.get(context).engine_python)
+    return installation.why_busy() or ("" if there else "Choose the environment's Python first")
+
+
 def why_not_installed(context: bpy.types.Context) -> str:
     """One sentence on why there is nothing to repair or remove, or ""."""
     layout = Layout(preferences.folder(context))
@@ -38,28 +60,12 @@ def why_not_installed(context: bpy.types.Context) -> str:
     return installation.why_busy() or ("" if there else "The full engine is not installed in this folder")
 
 
-class _Greyed:
-    """An operator whose button is grey, with the reason, where `why_not` gives one."""
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """The reason, or ""."""
-        return installation.why_busy()
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether it can be pressed."""
-        reason = cls.why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
-
-
-class FACEDIFF_OT_plan_engine(_Greyed, bpy.types.Operator):
+class FACEDIFF_OT_plan_engine(Greyed, bpy.types.Operator):
     """Look which GPU this computer has, and show what would be downloaded, how much, and to where. Installs nothing yet"""
 
     bl_idname = "facediff.plan_engine"
     bl_label = "Install Full Engine ..."
+    why_not = staticmethod(why_busy)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """The answer comes with a later tick."""
@@ -67,11 +73,12 @@ class FACEDIFF_OT_plan_engine(_Greyed, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_close_plan(_Greyed, bpy.types.Operator):
+class FACEDIFF_OT_close_plan(Greyed, bpy.types.Operator):
     """Install nothing"""
 
     bl_idname = "facediff.close_plan"
     bl_label = "Close"
+    why_not = staticmethod(why_busy)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Back to the first button."""
@@ -80,16 +87,12 @@ class FACEDIFF_OT_close_plan(_Greyed, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_install_engine(_Greyed, bpy.types.Operator):
+class FACEDIFF_OT_install_engine(Greyed, bpy.types.Operator):
     """Download the full engine and install it into the folder shown. Can be cancelled, and goes on where it stopped"""
 
     bl_idname = "facediff.install_engine"
     bl_label = "Download and Install"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """The network must be allowed, and the build fit the computer."""
-        return why_not_online_install(context)
+    why_not = staticmethod(why_not_online_install)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start it."""
@@ -97,7 +100,7 @@ class FACEDIFF_OT_install_engine(_Greyed, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _FolderChoice(_Greyed):
+class _FolderChoice(Greyed):
     """Asks for a folder first."""
 
     directory: bpy.props.StringProperty(subtype="DIR_PATH")
@@ -114,11 +117,7 @@ class FACEDIFF_OT_install_from_folder(_FolderChoice, bpy.types.Operator):
 
     bl_idname = "facediff.install_from_folder"
     bl_label = "Install from Folder"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """The build must fit the computer."""
-        return installation.why_busy() or why_not_build(context)
+    why_not = staticmethod(why_not_offline_install)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start it."""
@@ -135,11 +134,7 @@ class FACEDIFF_OT_download_engine(_FolderChoice, bpy.types.Operator):
 
     bl_idname = "facediff.download_engine"
     bl_label = "Download for Another Computer"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """The network must be allowed. The build is for another computer, so any will do that there is."""
-        return installation.why_busy() or installation.why_offline()
+    why_not = staticmethod(why_no_download)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start it."""
@@ -148,16 +143,12 @@ class FACEDIFF_OT_download_engine(_FolderChoice, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_repair_engine(_Greyed, bpy.types.Operator):
+class FACEDIFF_OT_repair_engine(Greyed, bpy.types.Operator):
     """Check every file of the full engine, and put back what is missing or damaged"""
 
     bl_idname = "facediff.repair_engine"
     bl_label = "Repair"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """There must be something to repair."""
-        return why_not_installed(context)
+    why_not = staticmethod(why_not_installed)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start it."""
@@ -165,16 +156,12 @@ class FACEDIFF_OT_repair_engine(_Greyed, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_uninstall_engine(_Greyed, bpy.types.Operator):
+class FACEDIFF_OT_uninstall_engine(Greyed, bpy.types.Operator):
     """Remove the full engine's files, and nothing else. The built-in engine works on"""
 
     bl_idname = "facediff.uninstall_engine"
     bl_label = "Uninstall"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """There must be something to remove."""
-        return why_not_installed(context)
+    why_not = staticmethod(why_not_installed)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Ask first."""
@@ -186,17 +173,12 @@ class FACEDIFF_OT_uninstall_engine(_Greyed, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_use_environment(_Greyed, bpy.types.Operator):
+class FACEDIFF_OT_use_environment(Greyed, bpy.types.Operator):
     """Check that the environment chosen as Engine Python can run the engine: PyTorch, a device, a second of sound"""
 
     bl_idname = "facediff.use_environment"
     bl_label = "Check Environment"
-
-    @classmethod
-    def why_not(cls, context: bpy.types.Context) -> str:
-        """A Python must be chosen."""
-        there = preferences.find_python(preferences.get(context).engine_python)
-        return installation.why_busy() or ("" if there else "Choose the environment's Python first")
+    why_not = staticmethod(why_no_environment)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Start it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 
 from .. import heads, mapped, mapping, mapping_names, take_list
+from .greyed import Greyed
 
 
 def head_of(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -34,6 +35,12 @@ def why_no_table(context: bpy.types.Context) -> str:
     return problem or ("" if head_of(context).facediff_mapping.rows else "The table is empty: match it by name first.")
 
 
+def why_not_savable(context: bpy.types.Context) -> str:
+    """One sentence on why there is no table to save, or "". One that the names of the shape keys make can be saved, too."""
+    problem = why_not(context)
+    return problem or ("" if mapped.of(head_of(context)) is not None else why_no_table(context))
+
+
 def fill(head: bpy.types.Object, rows: Iterable[mapping.Row]) -> None:
     """Put the rows in the head's table in place of those that are there."""
     own = head.facediff_mapping
@@ -44,18 +51,11 @@ def fill(head: bpy.types.Object, rows: Iterable[mapping.Row]) -> None:
     own.index = 0
 
 
-class _OnHead:
+class _OnHead(Greyed):
     """What all these operators share: a head that can have a table."""
 
     bl_options = {"REGISTER", "UNDO"}
-    reason = staticmethod(why_not)
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is something to work on."""
-        if problem := cls.reason(context):
-            cls.poll_message_set(problem)
-        return not problem
+    why_not = staticmethod(why_not)
 
 
 class FACEDIFF_OT_match_keys(_OnHead, bpy.types.Operator):
@@ -106,7 +106,7 @@ class FACEDIFF_OT_remove_mapping_row(_OnHead, bpy.types.Operator):
 
     bl_idname = "facediff.remove_mapping_row"
     bl_label = "Remove Row"
-    reason = staticmethod(why_no_table)
+    why_not = staticmethod(why_no_table)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """The row before it becomes the chosen one."""
@@ -121,7 +121,7 @@ class FACEDIFF_OT_clear_mapping(_OnHead, bpy.types.Operator):
 
     bl_idname = "facediff.clear_mapping"
     bl_label = "Clear Table"
-    reason = staticmethod(why_no_table)
+    why_not = staticmethod(why_no_table)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Take all rows away."""
@@ -135,14 +135,9 @@ class FACEDIFF_OT_save_mapping(_OnHead, bpy.types.Operator):
     bl_idname = "facediff.save_mapping"
     bl_label = "Save Table"
     bl_options = {"REGISTER"}
+    why_not = staticmethod(why_not_savable)
     filepath: bpy.props.StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
-
-    @staticmethod
-    def reason(context: bpy.types.Context) -> str:
-        """A table that names are matched to can be saved, too."""
-        problem = why_not(context)
-        return problem or ("" if mapped.of(head_of(context)) is not None else why_no_table(context))
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Ask for the file."""

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import bpy
 
-from .. import keyframes, parts, preferences, session, strips, take_list, tracking, written
+from .. import keyframes, parts, preferences, strips, take_list, tracking, written
 from ..generation import Speech
 from ..recipe import Passage
 from ..references import Reference
 from ..regeneration import Regeneration, feeling_on, speaks
 from . import generate
-from .current import chosen, why_no_take
+from .current import chosen, why_busy, why_no_take
+from .greyed import Greyed
 
 
 def wanted_frames(context: bpy.types.Context) -> tuple[int, int] | None:
@@ -38,9 +39,7 @@ def wanted_names(context: bpy.types.Context) -> list[str]:
 
 def why_not(context: bpy.types.Context) -> str:
     """One sentence on why no part can be made anew now, or ""."""
-    if session.current.generation is not None:
-        return "A generation is running."
-    if problem := why_no_take(context):
+    if problem := why_busy() or why_no_take(context):
         return problem
     part = context.scene.facediff.part
     frames = wanted_frames(context)
@@ -90,18 +89,12 @@ def next_seed(head: bpy.types.Object) -> int:
     return 1 + max((p.seed for take in take_list.of_head(head) for p in take_list.passages_of(take)), default=-1)
 
 
-class FACEDIFF_OT_regenerate(bpy.types.Operator):
+class FACEDIFF_OT_regenerate(Greyed, bpy.types.Operator):
     """Let the model make these frames and regions anew. Keys that you edited or pinned stay, and so does all outside"""
 
     bl_idname = "facediff.regenerate"
     bl_label = "Regenerate Part"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a part to make anew."""
-        if reason := why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Hand the sound and the take's curves to the engine; the timer does the rest."""
@@ -169,21 +162,15 @@ def repetition(context: bpy.types.Context, head: bpy.types.Object, made: Passage
     )
 
 
-class FACEDIFF_OT_pin_keys(bpy.types.Operator):
+class FACEDIFF_OT_pin_keys(Greyed, bpy.types.Operator):
     """Mark the selected keys of the current take as pinned (keyframe type Extreme): no regeneration moves them"""
 
     bl_idname = "facediff.pin_keys"
     bl_label = "Pin Selected Keys"
     bl_options = {"REGISTER", "UNDO"}
+    why_not = staticmethod(why_no_take)  # which keys are selected is seen when it runs, for looking costs time
 
     unpin: bpy.props.BoolProperty(name="Unpin", description="Take the mark away", options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a take; which keys are selected is seen when it runs, for looking costs time."""
-        if reason := why_no_take(context):
-            cls.poll_message_set(reason)
-        return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Set the type of the selected keys."""

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import bpy
 
-from .. import parts, preferences, session, strips, sync_check, take_list
+from .. import parts, preferences, strips, sync_check, take_list
 from ..emotions import Feeling
 from ..generation import Speech
 from ..recipe import Passage
 from ..references import Reference
 from ..sync_check import SyncCheck
 from . import generate, regenerate
-from .current import chosen, why_no_take
+from .current import chosen, why_busy, why_no_take
+from .greyed import Greyed
 
 
 def spoken(action: bpy.types.Action) -> list[Passage]:
@@ -21,8 +22,8 @@ def spoken(action: bpy.types.Action) -> list[Passage]:
 
 def why_not(context: bpy.types.Context) -> str:
     """One sentence on why the take cannot be checked now, or ""."""
-    if session.current.generation is not None:
-        return "A generation is running."
+    if reason := why_busy():
+        return reason
     if problem := why_no_take(context):
         return problem
     head, action = chosen(context)
@@ -36,18 +37,12 @@ def why_not(context: bpy.types.Context) -> str:
     return next(filter(None, map(regenerate.why_unheard, passages)), "")
 
 
-class FACEDIFF_OT_check_sync(bpy.types.Operator):
+class FACEDIFF_OT_check_sync(Greyed, bpy.types.Operator):
     """Find the closures of the lips (p, b, m) that the current take misses, and mark them on the timeline"""
 
     bl_idname = "facediff.check_sync"
     bl_label = "Check Sync"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a take whose sound can be heard."""
-        if reason := why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Hand the sound and the curves to the engine, strip by strip; the timer does the rest."""
@@ -99,19 +94,13 @@ def why_no_markers(context: bpy.types.Context) -> str:
     return "" if found else "No missed closure is marked."
 
 
-class FACEDIFF_OT_clear_sync_markers(bpy.types.Operator):
+class FACEDIFF_OT_clear_sync_markers(Greyed, bpy.types.Operator):
     """Remove the markers at missed closures; all other markers stay"""
 
     bl_idname = "facediff.clear_sync_markers"
     bl_label = "Clear Markers"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there are any."""
-        if reason := why_no_markers(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_no_markers)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Remove those whose names are ours."""

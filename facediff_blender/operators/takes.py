@@ -4,12 +4,14 @@ from pathlib import Path
 
 import bpy
 
-from .. import session, take_list, takes
+from .. import take_list, takes
 from ..bake import BakeError
 from ..generation import Generation
 from ..references import Reference
 from . import generate, regenerate, track
-from .current import chosen, why_no_take
+from .current import chosen, why_busy, why_no_take
+from .greyed import Greyed
+from .shortcut import classes_with_key
 
 
 def why_not_deletable(context: bpy.types.Context) -> str:
@@ -30,9 +32,7 @@ def why_not_comparable(context: bpy.types.Context) -> str:
 
 def why_not_repeatable(context: bpy.types.Context) -> str:
     """One sentence on why the current take cannot be made again, or ""."""
-    if session.current.generation is not None:
-        return "A generation is running."
-    if problem := why_no_take(context):
+    if problem := why_busy() or why_no_take(context):
         return problem
     passages = take_list.passages_of(chosen(context)[1])
     if not passages:
@@ -43,20 +43,6 @@ def why_not_repeatable(context: bpy.types.Context) -> str:
         if problem := regenerate.why_unheard(passage):
             return problem
     return ""
-
-
-class _TakeOperator:
-    """What they share: they are grey, with the reason, when `why_not` gives one."""
-
-    bl_options = {"REGISTER", "UNDO"}
-    why_not = staticmethod(why_no_take)
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether it can be done now."""
-        if reason := cls.why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
 
 
 class FACEDIFF_OT_switch_take(bpy.types.Operator):
@@ -83,11 +69,13 @@ class FACEDIFF_OT_switch_take(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_duplicate_take(_TakeOperator, bpy.types.Operator):
+class FACEDIFF_OT_duplicate_take(Greyed, bpy.types.Operator):
     """Copy the current take, to edit the copy"""
 
     bl_idname = "facediff.duplicate_take"
     bl_label = "Duplicate Take"
+    bl_options = {"REGISTER", "UNDO"}
+    why_not = staticmethod(why_no_take)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Copy the action and switch to the copy."""
@@ -95,11 +83,12 @@ class FACEDIFF_OT_duplicate_take(_TakeOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_delete_take(_TakeOperator, bpy.types.Operator):
+class FACEDIFF_OT_delete_take(Greyed, bpy.types.Operator):
     """Remove the current take from the file; the one before it becomes current"""
 
     bl_idname = "facediff.delete_take"
     bl_label = "Delete Take"
+    bl_options = {"REGISTER", "UNDO"}
     why_not = staticmethod(why_not_deletable)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -108,7 +97,7 @@ class FACEDIFF_OT_delete_take(_TakeOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_compare_takes(_TakeOperator, bpy.types.Operator):
+class FACEDIFF_OT_compare_takes(Greyed, bpy.types.Operator):
     """Change to the compared take and, at the next press, back (Y in the 3D View); also while it plays"""
 
     bl_idname = "facediff.compare_takes"
@@ -126,18 +115,12 @@ class FACEDIFF_OT_compare_takes(_TakeOperator, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_repeat_take(bpy.types.Operator):
+class FACEDIFF_OT_repeat_take(Greyed, bpy.types.Operator):
     """Make the current take again from what it was made from, as a new take"""
 
     bl_idname = "facediff.repeat_take"
     bl_label = "Repeat"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether all that it was made from is there."""
-        if reason := why_not_repeatable(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not_repeatable)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Queue a generation per passage; the timer does the rest."""
@@ -171,30 +154,15 @@ def repetition(
     )
 
 
-CLASSES = (
-    FACEDIFF_OT_switch_take,
-    FACEDIFF_OT_duplicate_take,
-    FACEDIFF_OT_delete_take,
-    FACEDIFF_OT_compare_takes,
-    FACEDIFF_OT_repeat_take,
+# Y in the 3D View, which keeps its other meanings where there is nothing to compare
+register, unregister = classes_with_key(
+    (
+        FACEDIFF_OT_switch_take,
+        FACEDIFF_OT_duplicate_take,
+        FACEDIFF_OT_delete_take,
+        FACEDIFF_OT_compare_takes,
+        FACEDIFF_OT_repeat_take,
+    ),
+    "facediff.compare_takes",
+    "Y",
 )
-_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
-
-
-def register() -> None:
-    """Register the operators, and Y in the 3D View, which keeps its other meanings where there is nothing to compare."""
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-    keyconfig = bpy.context.window_manager.keyconfigs.addon
-    if keyconfig is not None:  # None in Blender without a window
-        keymap = keyconfig.keymaps.new("3D View", space_type="VIEW_3D")
-        _keys.append((keymap, keymap.keymap_items.new("facediff.compare_takes", "Y", "PRESS")))
-
-
-def unregister() -> None:
-    """Take both back."""
-    for keymap, item in _keys:
-        keymap.keymap_items.remove(item)
-    _keys.clear()
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)

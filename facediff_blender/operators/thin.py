@@ -3,6 +3,7 @@
 import bpy
 
 from .. import bake, thin_take
+from .greyed import Greyed
 
 
 def why_not(context: bpy.types.Context) -> str:
@@ -13,12 +14,13 @@ def why_not(context: bpy.types.Context) -> str:
     return thin_take.why_not(bake.current_take(head))
 
 
-class FACEDIFF_OT_thin_keys(bpy.types.Operator):
+class FACEDIFF_OT_thin_keys(Greyed, bpy.types.Operator):
     """Keep only the keys that the curves need, with fitted Bezier handles; lip closures, blinks and your own keys stay"""
 
     bl_idname = "facediff.thin_keys"
     bl_label = "Thin Keys"
     bl_options = {"REGISTER", "UNDO"}
+    why_not = staticmethod(why_not)
 
     tolerance: bpy.props.FloatProperty(
         name="Greatest Error",
@@ -29,14 +31,6 @@ class FACEDIFF_OT_thin_keys(bpy.types.Operator):
         precision=4,
         step=0.1,
     )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a take to thin."""
-        reason = why_not(context)
-        if reason:
-            cls.poll_message_set(reason)
-        return not reason
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Thin, and say how many keys are left and how far off they are."""

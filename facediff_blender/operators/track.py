@@ -5,12 +5,14 @@ from pathlib import Path
 
 import bpy
 
-from .. import footage, preferences, session, strips, take_list, takes, tracking
+from .. import footage, preferences, strips, take_list, takes, tracking
 from ..emotions import Feeling
 from ..footage import Footage
 from ..references import Reference
 from ..tracking import Occlusion, Tracking
 from . import generate
+from .current import why_busy, why_no_head
+from .greyed import Greyed
 
 NEEDS_ENGINE = "Following a face needs the full engine: press Install Full Engine in the preferences."
 
@@ -18,13 +20,11 @@ NEEDS_ENGINE = "Following a face needs the full engine: press Install Full Engin
 def why_not(context: bpy.types.Context) -> str:
     """One sentence on why nothing can be tracked now, or ""."""
     settings, video = context.scene.facediff, context.scene.facediff_video
-    if session.current.generation is not None:
-        return "A generation is running."
-    if (head := settings.chosen_head(context)) is None:
-        return "Add a head, or choose one."
+    if reason := why_busy() or why_no_head(context):
+        return reason
     if not preferences.find_python(preferences.get(context).engine_python):
         return NEEDS_ENGINE
-    if reason := generate.why_no_match(video.model, head):
+    if reason := generate.why_no_match(video.model, settings.chosen_head(context)):
         return reason
     return _why_unseen(context) or _why_unheard(context) or video.occlusion().why_not()
 
@@ -49,18 +49,12 @@ def _why_unheard(context: bpy.types.Context) -> str:
     return strips.why_unheard(edit, strip) if strip is not None else f"The scene '{edit.name}' has no sound strip '{video.sound}'."
 
 
-class FACEDIFF_OT_track(bpy.types.Operator):
+class FACEDIFF_OT_track(Greyed, bpy.types.Operator):
     """Let the head do what the actor in the video does; what is hidden is filled in from the sound. Esc in the 3D View cancels"""
 
     bl_idname = "facediff.track"
     bl_label = "Track"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether everything is chosen."""
-        if reason := why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Hand the film to the engine; the timer does the rest."""

@@ -68,6 +68,15 @@ def draw_message(layout: bpy.types.UILayout, width: int = 38) -> None:
             sentence(box, line[:200], width=width)
 
 
+def settings_column(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A column of choices, their names to the left and without dots to key them; faint while a generation is running."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    column = layout.column()
+    column.active = session.current.generation is None
+    return column
+
+
 class Panel:
     """Where every panel of the add-on lies."""
 

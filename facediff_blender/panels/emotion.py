@@ -4,14 +4,15 @@ import bpy
 
 from .. import session
 from ..emotions import INTENSITY, NAMES
+from ..operators.current import why_no_head
 from .common import Panel, sentence
 
 
 def why_inactive(context: bpy.types.Context) -> str:
     """One sentence on why the head's emotions do not count now, or ""."""
     settings = context.scene.facediff
-    if settings.chosen_head(context) is None:
-        return "Add a head, or choose one."
+    if reason := why_no_head(context):
+        return reason
     strip = settings.chosen_strip(context)
     if strip is not None and strip.facediff.emotion != "HEAD":
         return f"The strip '{strip.name}' carries an emotion of its own."

@@ -4,7 +4,7 @@ import bpy
 
 from .. import compat, preferences, session
 from ..operators import generate
-from .common import Panel, draw_message, draw_progress, sentence
+from .common import Panel, draw_message, draw_progress, sentence, settings_column
 from .engine import device_text
 
 
@@ -17,10 +17,7 @@ class FACEDIFF_PT_speech(Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """Strip, emotion, intensity, seed; then Generate or the progress."""
         layout, settings = self.layout, context.scene.facediff
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        column = layout.column()
-        column.active = session.current.generation is None
+        column = settings_column(layout)
         strip = settings.chosen_strip(context)
         if strip is None:
             column.operator("facediff.add_sound", icon="SOUND")
@@ -67,10 +64,7 @@ class FACEDIFF_PT_advanced(Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """Scene, device, folder of the model; the last two matter only to a model of another mesh."""
         layout, settings = self.layout, context.scene.facediff
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        column = layout.column()
-        column.active = session.current.generation is None
+        column = settings_column(layout)
         shown = compat.sequencer_scene(context)
         column.prop(settings, "sequencer_scene", **({} if settings.sequencer_scene else {"placeholder": shown.name}))
         column.prop(settings, "extend_range")

@@ -6,6 +6,7 @@ import bpy
 
 from .. import bake, session, take_list, tracking
 from ..operators import takes
+from ..operators.current import chosen, why_no_take
 from .common import Panel, sentence
 
 WIDE = 380  # pixels of a sidebar that has room for a second column
@@ -113,9 +114,9 @@ def draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.
     column = row.column(align=True)
     column.operator("facediff.duplicate_take", text="", icon="DUPLICATE")
     column.operator("facediff.delete_take", text="", icon="TRASH")
-    _, action = takes.chosen(context)
+    _, action = chosen(context)
     if action is None:
-        sentence(layout, takes.why_no_take(context))
+        sentence(layout, why_no_take(context))
         return
     box = layout.box().column(align=True)
     for line in lines_on(action):

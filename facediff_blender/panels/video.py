@@ -4,7 +4,7 @@ import bpy
 
 from .. import session
 from ..operators import track
-from .common import Panel, draw_progress, sentence
+from .common import Panel, draw_progress, sentence, settings_column
 
 
 class FACEDIFF_PT_video(Panel, bpy.types.Panel):
@@ -17,10 +17,7 @@ class FACEDIFF_PT_video(Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """The film, its sound, what is hidden; then Track or the progress."""
         layout, video = self.layout, context.scene.facediff_video
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        column = layout.column()
-        column.active = session.current.generation is None
+        column = settings_column(layout)
         column.row().prop(video, "source", expand=True)
         if video.source == "FILE":
             column.prop(video, "file")

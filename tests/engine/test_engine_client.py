@@ -203,8 +203,9 @@ def test_everything_is_abandoned_when_another_file_is_loaded(make):
     both = [jobs.submit("a.wav"), jobs.submit("b.wav")]
     done = Jobs(make("ok"))
     finishing = run_out(done, done.submit("c.wav"), (JobState.FINISHING,))
-    for each in (jobs, done):
-        each.abandon_all("Another file was loaded.")
+    for job in (*both, finishing):
+        job.abandon("Another file was loaded.")
+    jobs.tick()
     assert [job.message for job in [*both, finishing]] == ["Another file was loaded."] * 3
     assert finishing.take_result() is None and not jobs.active
 
