@@ -83,8 +83,8 @@ class HeadPlan:
 MEAN = HeadPlan("Mean")
 ROBIN = HeadPlan("Robin")
 OTTO = HeadPlan(
-    "Otto", size=1.03, skull_width=2.0, forehead_slope=4.0, brow_ridge=2.6, temple=-1.5, cheekbone=1.0, cheek=4.5, jaw_width=5.5,
-    jowl=4.0, chin_width=4.0, chin_down=4.0, chin_forward=1.0, throat=7.0, bridge_height=3.0, nose_length=4.5, nose_width=3.2,
+    "Otto", size=1.01, skull_width=2.0, forehead_slope=4.0, brow_ridge=2.6, temple=-1.5, cheekbone=1.0, cheek=4.5, jaw_width=4.8,
+    jowl=4.0, chin_width=4.0, chin_down=4.0, chin_forward=1.0, throat=7.0, bridge_height=3.0, nose_length=3.6, nose_width=2.7,
     tip_forward=2.0, tip_width=1.8, mouth_width=1.5, upper_lip=-1.6, lower_lip=-1.6, lips_forward=-1.5, eye_open=-0.5,
     eye_tilt=-1.6, lid_hood=1.8, eye_bag=1.8, neck_width=8.0, ear_size=1.14, brow_height=-2.0, brow_thickness=1.35,
     lash_length=0.75,
@@ -99,7 +99,7 @@ OTTO = HeadPlan(
     lip=(0.40, 0.135, 0.115), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035),
     mottle=1.8, beard=0.55,
     hair_style=Hair(
-        length=48, width=6.5, top_thickness=3, side_thickness=3.5, quiff=0, gravity=0.8, receding=10, bald_half_width=52,
+        length=48, width=6.5, top_thickness=3, side_thickness=3.5, quiff=0, gravity=0.8, receding=8, bald_half_width=48,
         disorder=0.2,
     ),
 )  # fmt: skip
