@@ -146,10 +146,15 @@ def predictor(model: OccluModel, remembered: Memories, kept: Sequence[int] = ())
 def joined_predictor(model: OccluModel, remembered: Memories, windows: Windows, kept: Sequence[int] = ()) -> Denoise:
     """A denoiser of the whole clip's latent (1, L, C) in overlapping windows, joined by their weights; kept as above."""
     predict = predictor(model, remembered, kept)
+    parts = list(windows)
+    shares = torch.from_numpy(windows.weights()).to(model.device)[..., None]
 
     def whole(x: Tensor, t: int) -> Tensor:
-        parts = predict(torch.cat([x[:, part] for part in windows]), t)
-        return join(windows, lambda i, _: parts[i], torch.zeros_like(x[0]))[None]
+        guess = predict(torch.cat([x[:, part] for part in parts]), t) * shares
+        out = torch.zeros_like(x)
+        for part, own in zip(parts, guess, strict=True):
+            out[0, part] += own
+        return out
 
     return whole
 

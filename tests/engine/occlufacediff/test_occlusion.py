@@ -106,10 +106,11 @@ def test_test_types_hide_their_part_of_the_crop():
 
 
 def test_parts_hidden_by_name_are_the_same_points_on_every_face():
-    hidden = {kind: ~named_visibility(kind) for kind in ("none", "mouth", "upper", "left", "right", "audio_only")}
+    hidden = {kind: ~named_visibility(kind) for kind in ("none", "mouth", "bottom", "upper", "left", "right", "audio_only")}
     assert not hidden["none"].any() and hidden["audio_only"].all()
     assert hidden["mouth"][MOUTH].all() and not hidden["mouth"][[1, 152, 33, 263, 468, 477]].any()
     assert 50 < hidden["mouth"].sum() < 130
+    assert hidden["bottom"][[*MOUTH, 152]].all() and not hidden["bottom"][[33, 263, 10, 468, 477]].any()
     assert hidden["upper"][[*LEFT_EYE_BROW, *RIGHT_EYE_BROW, 10, 468, 477]].all() and not hidden["upper"][[*MOUTH, 4]].any()
     # 33 is at the subject's right eye, which a camera sees on the left; the middle line belongs to both sides.
     assert hidden["left"][[33, 61, 468, 472]].all() and hidden["right"][[263, 291, 473, 477]].all()
