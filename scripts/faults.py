@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from job_stage import (
     listening,
     new_file,
     part,
+    run_and_exit,
     tick_until,
     use,
     write_sound,
@@ -342,11 +342,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    status = 1
-    try:
-        status = main()
-    finally:
-        if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        sys.stdout.flush()
-        os._exit(status)  # Blender's own shut-down may hang, see run_bpy_tests.py
+    run_and_exit(main)

@@ -8,9 +8,12 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import bpy
 import numpy as np
@@ -135,6 +138,19 @@ def listening(pid: int) -> int:
         if target.startswith("socket:["):
             own.add(target[8:-1])
     return len(own & nodes)
+
+
+def run_and_exit(main: Callable[[], int]) -> NoReturn:
+    """Run it, and end the process with its status at once: Blender's own shut-down may hang, see run_bpy_tests.py."""
+    status = 1
+    try:
+        status = main()
+    except SystemExit as end:  # argparse's, which has said why
+        status = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def open_files() -> int:

@@ -12,9 +12,7 @@ import gc
 import os
 import random
 import statistics
-import sys
 import tempfile
-import traceback
 from pathlib import Path
 
 import bpy
@@ -28,6 +26,7 @@ from job_stage import (
     new_file,
     open_files,
     part,
+    run_and_exit,
     tick_until,
     use,
     write_sound,
@@ -115,11 +114,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    status = 1
-    try:
-        status = main()
-    finally:
-        if sys.exc_info()[0] is not None:
-            traceback.print_exc()
-        sys.stdout.flush()
-        os._exit(status)  # Blender's own shut-down may hang, see run_bpy_tests.py
+    run_and_exit(main)
