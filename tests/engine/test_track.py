@@ -161,6 +161,21 @@ def test_two_faces_a_face_that_leaves_and_a_single_frame(film, tmp_path):
     assert track(video(tmp_path / "one.mkv", [0.0]), options, detector=actor()).frames == 1
 
 
+def test_a_mask_over_the_mouth_of_any_film_is_a_motion(film, tmp_path):
+    """Of another size than the film; of a single frame; of a face that leaves; hidden points have no influence."""
+    pixels = np.zeros((24, 32, 3), np.uint8)
+    pixels[12:] = 255
+    picture(tmp_path / "mask.png", pixels)
+    options = TrackOptions(str(tmp_path / "mask.png"), steps=2, device="cpu")
+    seen, moved = (track(film, options, detector=actor(by)) for by in (0.0, 2.0))
+    assert np.array_equal(seen.weights, moved.weights) and 0.2 < seen.meta["visible_share"] < 0.9
+    one = track(video(tmp_path / "one.mkv", [0.0]), options, detector=actor())
+    counter = iter(range(10_000))
+    leaving = track(film, options, detector=lambda image: [face(0, 0.2, 32, 22)] if next(counter) < 30 else [])
+    for motion, frames in ((one, 1), (leaving, 50)):
+        assert motion.frames == frames and np.isfinite(motion.weights).all() and np.isfinite(motion.rotations).all()
+
+
 def test_what_is_in_the_way_is_found_when_asked(film, monkeypatch):
     import contextlib
     from types import SimpleNamespace
