@@ -63,10 +63,11 @@ def _lgldm(options: argparse.Namespace) -> int:
 
     from .face.flame import FlameError, load_flame
     from .lgldm.checkpoints import Heads, convert
-    from .lgldm.model import check_folder, flame_tensors, save_model
+    from .lgldm.model import KIND, flame_tensors, save_model
     from .lgldm.template import load_template
+    from .model_folder import check_folder
 
-    check_folder(options.out)
+    check_folder(options.out, KIND)
     given = [options.stage1_heads, options.stage2_heads, options.audio_heads]
     _check_heads(*given)
     config, tensors = convert(options.dataset, options.stage1, options.stage2, Heads(*given))

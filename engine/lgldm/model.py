@@ -6,9 +6,6 @@ where the neutral face is known, `template`; where the user gave their FLAME fil
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -21,7 +18,7 @@ from torch import Tensor, nn
 from ..diffusion.schedule import Schedule, cosine_schedule
 from ..errors import InputError
 from ..face.flame import FlameModel
-from ..model_folder import read_config, whole_model
+from ..model_folder import WEIGHTS, read_config, whole_model, write_folder
 from .audio_encoders import AudioEncoder, AudioEncoderConfig
 from .datasets import DATASETS, Dataset
 from .denoiser import Denoiser, DenoiserConfig
@@ -30,7 +27,6 @@ from .vqvae import VQVAE, VQVAEConfig
 KIND = "lgldm"
 STAGE_ONE_KIND = "lgldm-vq"  # a folder with stage 1 alone, between the two trainings
 FORMAT = 1
-WEIGHTS = "model.safetensors"
 PARTS = ("audio", "vqvae", "denoiser")
 
 
@@ -142,28 +138,7 @@ class LgldmModel:
 
 def save_model(folder: Path, config: ModelConfig, tensors: dict[str, Tensor]) -> None:
     """Write a model folder, whole or not at all. tensors: as in the file, prefixes included. Raises as `write_folder`."""
-    write_folder(folder, config.to_json(), tensors)
-
-
-def write_folder(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Write config.json and the weights, whole or not at all.
-
-    Raises InputError when the folder exists and is not an LG-LDM folder (which would be replaced).
-    """
-    from safetensors.torch import save_file
-
-    check_folder(folder)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        partial.chmod(0o755)
-        save_file({k: v.detach().float().contiguous().cpu() for k, v in tensors.items()}, partial / WEIGHTS)
-        (partial / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    write_folder(folder, config.to_json(), {name: value.float() for name, value in tensors.items()})
 
 
 def flame_tensors(flame: FlameModel) -> dict[str, Tensor]:
@@ -177,14 +152,6 @@ def _flame(tensors: Mapping[str, Tensor]) -> FlameModel | None:
         return None
     arrays = {f.name: tensors[f"flame.{f.name}"].double().numpy() for f in fields(FlameModel)}
     return FlameModel(**{n: a.astype(np.int64) if n in ("parents", "faces") else a for n, a in arrays.items()})
-
-
-def check_folder(folder: Path) -> None:
-    """Raise InputError when a model cannot be written there: no parent, or something else is in its place."""
-    if folder.exists() and not _is_ours(folder):
-        raise InputError(f"'{folder}' exists and is not a model folder; choose a new name.")
-    if not folder.absolute().parent.is_dir():
-        raise InputError(f"There is no folder '{folder.parent}' to write '{folder.name}' into.")
 
 
 def load_model(folder: Path, device: torch.device) -> LgldmModel:
@@ -221,10 +188,3 @@ def load_model(folder: Path, device: torch.device) -> LgldmModel:
 def _check_heads(part: str, width: int, heads: int) -> None:
     if heads < 1 or width % heads:
         raise InputError(f"The sizes of '{part}' do not fit: its width ({width}) is no multiple of its heads ({heads}).")
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))["kind"] in (KIND, STAGE_ONE_KIND)
-    except (OSError, ValueError, KeyError, TypeError):
-        return folder.is_dir() and not any(folder.iterdir())

@@ -1,19 +1,12 @@
 """Training of both stages with the reference's losses and settings as defaults.
 
-A run writes into its folder: `model/` (for stage 2 a model that `animate` speaks), `training.pt` (all that a resumed run
-needs), `log.jsonl` and TensorBoard events. Every epoch's randomness comes from the seed and the epoch's number alone, so a
-run that is resumed continues bit for bit on the CPU.
+A run writes into its folder what `training_run` says; `model/` is, for stage 2, a model that `animate` speaks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-import os
-import pickle
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,28 +17,25 @@ from torch import Tensor, nn
 
 from ..diffusion.schedule import Schedule, cosine_schedule
 from ..errors import InputError
+from ..model_folder import WEIGHTS, check_folder, write_folder
+from ..training_run import TrainingRun, mean_losses, seed_everything
 from .audio_encoders import AudioEncoder, new_names
 from .batches import Batch, batches
 from .data import MotionData
 from .denoiser import Denoiser
-from .event_file import EventFile
 from .losses import stage_one_losses, stage_two_losses
 from .model import (
+    KIND,
     STAGE_ONE_KIND,
-    WEIGHTS,
     ModelConfig,
-    check_folder,
     flame_tensors,
     released_config,
     save_model,
-    write_folder,
 )
-from .processes import Processes
 from .vqvae import VQVAE, VQVAEConfig
 
 Stage = Literal["lgldm-vq", "lgldm-diffusion"]
 EPOCHS = {"lgldm-vq": {"mead": 400, "vocaset": 300, "biwi": 300}, "lgldm-diffusion": {"mead": 100, "vocaset": 100, "biwi": 50}}
-Progress = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -119,95 +109,44 @@ class StageTwo(nn.Module):
         return {"loss": losses.total, **losses._asdict()}
 
 
-class Trainer:
-    """One run: build or resume, epochs, validation, saving."""
+class Trainer(TrainingRun):
+    """A run of either stage."""
+
+    options: TrainOptions
+    module: StageOne | StageTwo
 
     def __init__(self, options: TrainOptions, device: torch.device):
-        self.processes = Processes(device)
-        self.options, self.device = options, self.processes.device
+        super().__init__(options, device)
         if options.out.exists():
-            check_folder(options.out / "model")
+            check_folder(options.out / "model", STAGE_ONE_KIND if options.stage == "lgldm-vq" else KIND)
         self.train_data = MotionData(options.dataset, options.data, "train", options.flame)
         self.held_out = MotionData(options.dataset, options.data, "val", options.flame)
         seed_everything(options.seed, 0)
         motion_dim = len(self.train_data.template())
         self.config = released_config(options.dataset, motion_dim, options.overrides)
-        try:
-            self.module = self._build(motion_dim).to(self.device)
-        except InputError:
-            raise
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"The model's sizes do not fit together: {' '.join(str(error).split())}.") from error
-        self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=options.lr, amsgrad=options.stage == "lgldm-vq"
+        self.begin(
+            lambda: self._build(motion_dim),
+            lambda parameters: torch.optim.AdamW(parameters, lr=options.lr, amsgrad=options.stage == "lgldm-vq"),
+            options.epochs or EPOCHS[options.stage][options.dataset],
         )
-        self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if options.ema else {}
-        self.epochs = options.epochs or EPOCHS[options.stage][options.dataset]
-        self.done = 0
-        options.out.mkdir(parents=True, exist_ok=True)
-        if (options.out / "training.pt").is_file():
-            self._resume()
-        self.wrapped = self.processes.wrap(self.module)
-
-    def run(self, progress: Progress) -> dict[str, float]:
-        """Train to the last epoch; `progress(epoch, epochs, losses)` after each. Returns the last validation's losses."""
-        events = EventFile(self.options.out / "tensorboard") if self.processes.main else None
-        validation: dict[str, float] = {}
-        for epoch in range(self.done, self.epochs):
-            losses = {f"train/{n}": v for n, v in self.processes.mean(self._epoch(epoch)).items()}
-            if not all(map(math.isfinite, losses.values())):
-                raise InputError("The training has diverged: a loss is no longer a number; lower the learning rate.")
-            self.done = epoch + 1
-            if self.done % self.options.every == 0 or self.done == self.epochs:
-                validation = self.validate()
-                losses |= {f"val/{n}": v for n, v in validation.items()}
-                if self.processes.main:
-                    self.save()
-                self.processes.wait()
-            if events is None:
-                continue
-            with open(self.options.out / "log.jsonl", "a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"epoch": self.done, **losses}) + "\n")
-            events.scalars(self.done, losses)
-            progress(self.done, self.epochs, losses)
-        return validation or self.validate()
 
     def validate(self) -> dict[str, float]:
         """Mean losses on held-out clips with the weights that would be saved; the same timesteps and noise every time."""
         self.module.eval()
         generator = torch.Generator().manual_seed(1)
-        with torch.no_grad(), self._averaged():
-            return _mean(self.module(batch, generator) for batch in self._batches(self.held_out, None))
+        with torch.no_grad(), self.averaged():
+            return mean_losses(self.module(batch, generator) for batch in self._batches(self.held_out, None))
 
-    def save(self) -> None:
-        """Write training.pt and model/, each whole or not at all."""
-        state = {
-            "epoch": self.done,
-            "options": self.options.fingerprint(),
-            "model": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average,
-        }
-        handle, partial = tempfile.mkstemp(dir=self.options.out, prefix=".training-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                torch.save(state, stream)
-            os.replace(partial, self.options.out / "training.pt")
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-        with self._averaged():
-            tensors = dict(self.module.state_dict())
-            tensors["template"] = torch.from_numpy(self.train_data.template())
-            if isinstance(self.module, StageTwo):
-                tensors |= {f"vqvae.{n}": v for n, v in self.module.frozen[0].state_dict().items()}
-                if self.options.dataset == "mead":
-                    tensors |= flame_tensors(self.train_data.flame)
-                save_model(self.options.out / "model", self.config, tensors)
-            else:
-                values = {"kind": STAGE_ONE_KIND, "dataset": self.options.dataset, "vqvae": asdict(self.config.vqvae)}
-                write_folder(self.options.out / "model", values, tensors)
+    def _save_model(self, folder: Path, tensors: dict[str, Tensor]) -> None:
+        tensors["template"] = torch.from_numpy(self.train_data.template())
+        if isinstance(self.module, StageTwo):
+            tensors |= {f"vqvae.{n}": v for n, v in self.module.frozen[0].state_dict().items()}
+            if self.options.dataset == "mead":
+                tensors |= flame_tensors(self.train_data.flame)
+            save_model(folder, self.config, tensors)
+        else:
+            values = {"kind": STAGE_ONE_KIND, "dataset": self.options.dataset, "vqvae": asdict(self.config.vqvae)}
+            write_folder(folder, values, tensors)
 
     def _build(self, motion_dim: int) -> StageOne | StageTwo:
         if self.options.stage == "lgldm-vq":
@@ -224,21 +163,6 @@ class Trainer:
             load_audio_weights(module.audio, self.options.audio_weights)
         return module
 
-    def _resume(self) -> None:
-        path = self.options.out / "training.pt"
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            if state["options"] != self.options.fingerprint():
-                raise InputError(f"'{path}' belongs to a run with other settings; use another folder, or the same settings.")
-            self.module.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.average = state["average"]
-            self.done = state["epoch"]
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"'{path}' is damaged ({type(error).__name__}); remove it to start anew.") from error
-
     def _epoch(self, epoch: int) -> dict[str, float]:
         rng = seed_everything(self.options.seed, epoch + 1, self.processes.rank)
         self.module.train()
@@ -249,10 +173,9 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             self.processes.backward(named["loss"])
             self.optimizer.step()
-            for name, average in self.average.items():
-                average.lerp_(self.parameters[name].detach(), 1 - self.options.ema)
+            self.follow()
             losses.append({n: v.detach() for n, v in named.items()})
-        return _mean(losses)
+        return mean_losses(losses)
 
     def _batches(self, data: MotionData, rng: np.random.Generator | None) -> Iterator[Batch]:
         identities = self.config.denoiser.identities
@@ -260,20 +183,6 @@ class Trainer:
             return batches(data, 1, self.options.crop, None, self.device, identities)
         share = (self.processes.rank, self.processes.count)
         return batches(data, self.options.batch, self.options.crop, rng, self.device, identities, share)
-
-    @contextlib.contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The averaged weights in place of the trained ones, where they are kept."""
-        kept = {n: self.parameters[n].detach().clone() for n in self.average}
-        with torch.no_grad():
-            for name, value in self.average.items():
-                self.parameters[name].copy_(value)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, value in kept.items():
-                    self.parameters[name].copy_(value)
 
 
 def load_stage_one(folder: Path, dataset: str) -> VQVAE:
@@ -317,20 +226,3 @@ def load_audio_weights(encoder: AudioEncoder, path: Path) -> None:
         encoder.network.load_state_dict(body, strict=True)
     except RuntimeError as error:
         raise InputError(f"'{path.name}' does not fit the audio network: {' '.join(str(error).split())}.") from error
-
-
-def seed_everything(seed: int, epoch: int, rank: int = 0) -> np.random.Generator:
-    """Seed PyTorch and NumPy's global generator (SpecAugment draws from it) for one epoch and process.
-
-    Returns a generator for the data, which begins alike in every process.
-    """
-    first, second = (int(s.generate_state(1)[0]) for s in np.random.SeedSequence([seed, epoch, rank]).spawn(2))
-    third = [seed, epoch]
-    torch.manual_seed(first)
-    np.random.seed(second)
-    return np.random.default_rng(third)
-
-
-def _mean(losses: Any) -> dict[str, float]:
-    rows = [{n: float(v) for n, v in row.items()} for row in losses]
-    return {n: float(np.mean([row[n] for row in rows])) for n in rows[0]}

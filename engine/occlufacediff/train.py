@@ -1,27 +1,24 @@
 """Training of FLINT and of the denoiser with the published losses and settings as defaults.
 
-A run writes into its folder: `model/` (of the denoiser a model that `track` speaks), `training.pt` (all that a resumed run
-needs), `log.jsonl` and TensorBoard events. Every epoch's randomness comes from the seed and the epoch's number alone, so a
-run that is resumed continues bit for bit on the CPU.
+A run writes into its folder what `training_run` says; `model/` is, of the denoiser, a model that `track` speaks.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..errors import InputError
-from ..lgldm.processes import Processes
-from ..lgldm.train import Trainer, _mean, load_audio_weights, seed_everything
+from ..lgldm.train import load_audio_weights
 from ..model_folder import check_folder, write_folder
+from ..training_run import TrainingRun, mean_losses, seed_everything
 from .data import Batch, OccluData, batches
 from .denoiser import DenoiserConfig
 from .flint import FACTOR, FlintConfig
@@ -95,38 +92,24 @@ class OccluTrainOptions:
         return replace(own, **given)
 
 
-class OccluTrainer(Trainer):
-    """One run; epochs, resuming and averaging are as in LG-LDM's trainer. `stepped(step, steps)` is told within an epoch."""
+class OccluTrainer(TrainingRun):
+    """A run of either stage. `stepped(step, steps)` is told within an epoch."""
+
+    options: OccluTrainOptions
+    module: PriorStage | DenoiserStage
 
     def __init__(self, options: OccluTrainOptions, device: torch.device, stepped: Callable[[int, int], None] | None = None):
-        self.processes = Processes(device)
-        self.options, self.device, self.stepped = options, self.processes.device, stepped
+        super().__init__(options, device)
+        self.stepped = stepped
         self.settings = options.settings()
         if options.out.exists():
             check_folder(options.out / "model", PRIOR_KIND if options.stage == "flint" else KIND)
         self.train_data = OccluData(options.data, "train", self.settings.frames)
         self.held_out = OccluData(options.data, "test", self.settings.frames)
         seed_everything(options.seed, 0)
-        try:
-            self.module = self._make(options).to(self.device)
-        except (ValueError, RuntimeError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"The model's sizes do not fit together: {' '.join(str(error).split())}.") from error
+        self.begin(lambda: self._make(options), self._optimizer, self.settings.epochs)
         for module in self.module.frozen:
             module.to(self.device)
-        self.parameters = {n: p for n, p in self.module.named_parameters() if p.requires_grad}
-        if options.stage == "flint":
-            self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.parameters.values(), lr=options.lr)
-        else:
-            self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=options.lr, weight_decay=WEIGHT_DECAY)
-        self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if options.ema else {}
-        self.epochs = self.settings.epochs
-        self.done = 0
-        options.out.mkdir(parents=True, exist_ok=True)
-        if (options.out / "training.pt").is_file():
-            self._resume()
-        self.wrapped = self.processes.wrap(self.module)
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the test part, as the published training validates, with the weights that would be saved; the same
@@ -137,33 +120,20 @@ class OccluTrainer(Trainer):
         drawn = batches(
             self.held_out, own.batch, own.frames, np.random.default_rng(1), self.device, "visual", own.validation_repeats
         )
-        with torch.no_grad(), self._averaged():
-            return _mean(self.module(batch, generator) for batch in drawn)
+        with torch.no_grad(), self.averaged():
+            return mean_losses(self.module(batch, generator) for batch in drawn)
 
-    def save(self) -> None:
-        """Write training.pt and model/, each whole or not at all."""
-        state = {
-            "epoch": self.done,
-            "options": self.options.fingerprint(),
-            "model": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average,
-        }
-        handle, partial = tempfile.mkstemp(dir=self.options.out, prefix=".training-", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                torch.save(state, stream)
-            os.replace(partial, self.options.out / "training.pt")
-        finally:
-            Path(partial).unlink(missing_ok=True)
-        with self._averaged():
-            tensors = dict(self.module.state_dict())
-            if isinstance(self.module, DenoiserStage):
-                tensors |= {f"flint.{n}": v for n, v in self.module.frozen[0].state_dict().items()}
-                save_model(self.options.out / "model", self.config, tensors)
-            else:
-                values = {"kind": PRIOR_KIND, "flint": asdict(self.module.flint.config)}
-                write_folder(self.options.out / "model", values, tensors)
+    def _save_model(self, folder: Path, tensors: dict[str, Tensor]) -> None:
+        if isinstance(self.module, DenoiserStage):
+            tensors |= {f"flint.{n}": v for n, v in self.module.frozen[0].state_dict().items()}
+            save_model(folder, self.config, tensors)
+        else:
+            write_folder(folder, {"kind": PRIOR_KIND, "flint": asdict(self.module.flint.config)}, tensors)
+
+    def _optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        if self.options.stage == "flint":
+            return torch.optim.Adam(parameters, lr=self.options.lr)
+        return torch.optim.AdamW(parameters, lr=self.options.lr, weight_decay=WEIGHT_DECAY)
 
     def _make(self, options: OccluTrainOptions) -> PriorStage | DenoiserStage:
         layer, embedding = load_face(options.flame, options.embedding)
@@ -200,9 +170,8 @@ class OccluTrainer(Trainer):
             if step % own.accumulate == 0 or step == steps:
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
-                for name, average in self.average.items():
-                    average.lerp_(self.parameters[name].detach(), 1 - self.options.ema)
+                self.follow()
             found.append({n: v.detach() for n, v in named.items()})
             if self.stepped is not None and self.processes.main:
                 self.stepped(step, steps)
-        return _mean(found)
+        return mean_losses(found)

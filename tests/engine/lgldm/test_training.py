@@ -15,10 +15,10 @@ import torch
 
 from engine import cli
 from engine.errors import InputError
+from engine.event_file import masked_crc
 from engine.lgldm.audio_encoders import AudioEncoder
 from engine.lgldm.data import MotionData
 from engine.lgldm.evaluate import evaluate_split, sample_split
-from engine.lgldm.event_file import masked_crc
 from engine.lgldm.metrics import Clip, region_error
 from engine.lgldm.model import load_model
 from engine.lgldm.train import Trainer, TrainOptions, load_audio_weights
