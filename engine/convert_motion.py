@@ -105,12 +105,15 @@ def _loaded(path: Path) -> FaceMotion:
 
 
 def _table(options: argparse.Namespace) -> Table:
-    from .face.arkit_flame_make import make_table
+    from .face.arkit_flame import basis_sizes, same_basis
+    from .face.arkit_flame_make import flame_model, make_table
     from .face.arkit_flame_table import SUFFIX, load_table
 
     if options.table is not None:
         return load_table(options.table)
     beside = options.flame.with_suffix(SUFFIX)
-    if options.flame.is_file() and beside.is_file() and (table := load_table(beside)).source == options.flame.name:
-        return table
+    if options.flame.is_file() and beside.is_file():
+        table = load_table(beside)
+        if same_basis(table, basis_sizes(flame_model(options.flame).expression_basis)):
+            return table
     return make_table(options.flame, told=lambda stage: print(stage, file=sys.stderr))

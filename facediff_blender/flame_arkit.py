@@ -13,7 +13,7 @@ import numpy as np
 
 from ..engine.errors import InputError
 from ..engine.face.arkit import ARKIT_52
-from ..engine.face.arkit_flame import Table
+from ..engine.face.arkit_flame import Table, same_basis
 from ..engine.face.arkit_flame_solve import to_flame
 from ..engine.face.arkit_flame_table import SUFFIX, load_table
 from ..engine.motion import FaceMotion
@@ -29,6 +29,8 @@ def attach(head: bpy.types.Object, table: Table) -> None:
         raise InputError(f"'{head.name}' is no FLAME head.")
     if table.vertices != (count := len(head.data.vertices)):
         raise InputError(f"The table is of a FLAME file with {table.vertices} vertices, but '{head.name}' has {count}.")
+    if not same_basis(table, flame_head.expression_sizes(head)):
+        raise InputError(f"The table is of another FLAME file than '{head.name}': their expressions differ.")
     own = table.with_expressions(flame_head.expression_count(head))
     head[TABLE_PROPERTY] = own.parameters.ravel().tolist()
     head[SOURCE_PROPERTY] = table.source
@@ -62,7 +64,8 @@ def in_flame(head: bpy.types.Object, motion: FaceMotion) -> FaceMotion:
     """A motion of ARKit's channels as expression and jaw of this head; what turns goes on turning."""
     parameters = np.array(head[TABLE_PROPERTY]).reshape(len(ARKIT_52), -1)
     size = parameters.shape[1]
-    table = Table(ARKIT_52, parameters, np.zeros((size, size)), np.zeros(len(ARKIT_52)), len(head.data.vertices))
+    nothing = np.zeros(size - 3)
+    table = Table(ARKIT_52, parameters, np.zeros((size, size)), np.zeros(len(ARKIT_52)), nothing, len(head.data.vertices))
     expression, jaw = to_flame(table, motion.channels, cast(np.ndarray, motion.weights))
     kept = [n for n, name in enumerate(motion.rotation_names) if name != "jaw"]
     return FaceMotion(

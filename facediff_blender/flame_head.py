@@ -100,6 +100,16 @@ def expression_count(head: bpy.types.Object) -> int:
     return sum(name.startswith("expression") and not name.endswith(MINUS) for name in names)
 
 
+def expression_sizes(head: bpy.types.Object) -> np.ndarray:
+    """(E,) m: how far (root mean square over the vertices) a coefficient of 1 moves the head, of each of its expressions."""
+    rest, found = heads.rest_of(head), []
+    for number in range(expression_count(head)):
+        places = np.empty(rest.size, np.float32)
+        head.data.shape_keys.key_blocks[EXPRESSION.format(number + 1)].points.foreach_get("co", places)
+        found.append(np.sqrt(np.square(places.reshape(-1, 3) - rest).sum(axis=1).mean()) / DEVIATIONS)
+    return np.array(found)
+
+
 def expression_motion(head: bpy.types.Object, motion: FaceMotion) -> tuple[FaceMotion, str]:
     """FLAME's coefficients and jaw as the weights of the head's keys and the rotation of its jaw bone; the motion's head and
     eyes turn the bones of neck and eyes, which else rest.

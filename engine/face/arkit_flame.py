@@ -24,6 +24,7 @@ VERTEX, COEFFICIENT, TURN = 7e-4, 1.5, 0.5
 COUNTED = 400.0  # vertices whose errors count as independent of each other
 LEAST_IMPORTANCE, MOST_VERTICES = 0.05, 1200  # of the vertices that are fitted
 ITERATIONS, STEP = 6, 1e-3
+ALIKE = 0.01  # share by which sizes of expressions of one and the same model may differ, after rounding
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,15 @@ class Table:
     channels: K names. parameters: (K, E + 3), expression (in standard deviations) and jaw (axis-angle, rad) at weight 1.
     metric: (E + 3, E + 3) such that d metric d is the mean square (m^2) by which a difference d of the parameters moves the
     face's vertices, to first order. residual_mm: (K,) how far (root mean square over what matters) each shape is from what it
-    should be. vertices: V of the model; source: its file's name.
+    should be. sizes: (E,) m, how far (root mean square over all vertices) a coefficient of 1 moves the mesh: by this a table
+    of another year's FLAME is told. vertices: V of the model; source: its file's name.
     """
 
     channels: tuple[str, ...]
     parameters: np.ndarray
     metric: np.ndarray
     residual_mm: np.ndarray
+    sizes: np.ndarray
     vertices: int
     source: str = ""
 
@@ -68,12 +71,12 @@ class Table:
             wide[:, places] = self.parameters
             metric = np.zeros((count + 3, count + 3))
             metric[np.ix_(places, places)] = self.metric
-            return replace(self, parameters=wide, metric=metric)
+            return replace(self, parameters=wide, metric=metric, sizes=np.pad(self.sizes, (0, count - size)))
         kept, left = np.r_[np.arange(count), size + np.arange(3)], np.arange(count, size)
         own = self.metric[np.ix_(kept, kept)]
         own_ridge = own + 1e-6 * np.trace(own) / len(own) * np.eye(len(own))
         moved = np.linalg.solve(own_ridge, self.metric[np.ix_(kept, left)]) @ self.parameters[:, left].T
-        return replace(self, parameters=self.parameters[:, kept] + moved.T, metric=own)
+        return replace(self, parameters=self.parameters[:, kept] + moved.T, metric=own, sizes=self.sizes[:count])
 
 
 def fit_table(
@@ -103,7 +106,19 @@ def fit_table(
     residual = [1000 * fit.distance(fit.posed(found[n]) - fit.rest - goal[n]) for n in ARKIT_52 if n != "mouthClose"]
     closed = fit.posed(found["mouthClose"] + opened) - fit.rest - goal["mouthClose"] - goal["jawOpen"]
     residual.insert(ARKIT_52.index("mouthClose"), 1000 * fit.distance(closed))
-    return Table(ARKIT_52, parameters, fit.metric(), np.array(residual), len(model.template), source)
+    sizes = basis_sizes(model.expression_basis[:, :, :expressions])
+    return Table(ARKIT_52, parameters, fit.metric(), np.array(residual), sizes, len(model.template), source)
+
+
+def basis_sizes(basis: np.ndarray) -> np.ndarray:
+    """(E,) m: root mean square length over the vertices of each expression of a basis (V, 3, E)."""
+    return np.sqrt((basis**2).sum(axis=1).mean(axis=0))
+
+
+def same_basis(table: Table, sizes: np.ndarray) -> bool:
+    """Whether the table is of a model whose expressions have these `basis_sizes` (E,), in the numbers that both have."""
+    count = min(len(sizes), len(table.sizes))
+    return bool(np.allclose(table.sizes[:count], sizes[:count], rtol=ALIKE, atol=1e-7))
 
 
 class _Fit:

@@ -32,16 +32,21 @@ def make_table(
 
     Raises InputError: no FLAME file, no face in it, no detector.
     """
-    try:
-        model = load_flame(path)
-    except FlameError as error:
-        raise InputError(str(error)) from None
+    model = flame_model(path)
     told("looking for the face's landmarks")
     found = embed_landmarks(model.template, model.faces, None, detector)
     told("carrying the starter head's shapes over")
     shapes = shapes_on(model, found, path.name)
     told("fitting expression and jaw")
     return fit_table(model, shapes, importance(model, found), expressions, path.name)
+
+
+def flame_model(path: Path) -> FlameModel:
+    """The user's FLAME file. Raises InputError."""
+    try:
+        return load_flame(path)
+    except FlameError as error:
+        raise InputError(str(error)) from None
 
 
 def shapes_on(model: FlameModel, found: Landmarks, name: str) -> np.ndarray:

@@ -51,7 +51,8 @@ def to_arkit(table: Table, expression: np.ndarray, jaw: np.ndarray, steadiness: 
 def _without(table: Table, count: int) -> Table:
     """Only the first `count` coefficients and the jaw, as they are."""
     kept = np.r_[np.arange(count), table.expressions + np.arange(3)]
-    return replace(table, parameters=table.parameters[:, kept], metric=table.metric[np.ix_(kept, kept)])
+    metric = table.metric[np.ix_(kept, kept)]
+    return replace(table, parameters=table.parameters[:, kept], metric=metric, sizes=table.sizes[:count])
 
 
 def _boxed(gram: np.ndarray, wanted: np.ndarray, steady: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from .arkit import ARKIT_52
 from .arkit_flame import Table
 
 FORMAT = "facediff-arkit-flame/1"
-ARRAYS = ("format", "channels", "parameters", "metric", "residual_mm", "vertices", "source")
+ARRAYS = ("format", "channels", "parameters", "metric", "residual_mm", "sizes", "vertices", "source")
 LONGEST = 1000  # an axis of any array of a table
 SUFFIX = ".arkit.npz"  # of a table beside its FLAME file
 
@@ -58,9 +58,10 @@ def load_table(path: str | os.PathLike[str]) -> Table:
         channels, size = tuple(arrays["channels"].tolist()), parameters.shape[1]
         residual = arrays["residual_mm"].astype(np.float64)
         good = parameters.shape == (len(ARKIT_52), size) and size > 3 and metric.shape == (size, size)
-        good = good and channels == ARKIT_52 and residual.shape == (len(channels),)
-        if not good or not np.isfinite(parameters).all() or not np.isfinite(metric).all():
+        sizes = arrays["sizes"].astype(np.float64)
+        good = good and channels == ARKIT_52 and residual.shape == (len(channels),) and sizes.shape == (size - 3,)
+        if not good or not all(np.isfinite(a).all() for a in (parameters, metric, residual, sizes)):
             raise ValueError
-        return Table(channels, parameters, metric, residual, int(arrays["vertices"]), str(arrays["source"]))
+        return Table(channels, parameters, metric, residual, sizes, int(arrays["vertices"]), str(arrays["source"]))
     except (KeyError, ValueError, TypeError, IndexError):
         raise InputError(f"'{path.name}' is incomplete or damaged.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -180,7 +181,10 @@ def test_the_table_beside_the_flame_file_is_taken_and_another_is_refused(tmp_pat
     head = bpy.context.scene.facediff.head
     assert flame_arkit.speaks(head) and flame_head.expression_count(head) == 30
     assert head[flame_arkit.SOURCE_PROPERTY] == "made-up.npz"
-    other = Table(ARKIT_52, np.zeros((52, 13)), np.eye(13), np.zeros(52), 5023, "other.pkl")
+    other = Table(ARKIT_52, np.zeros((52, 13)), np.eye(13), np.zeros(52), np.ones(10), 5023, "other.pkl")
+    year = replace(made().table, sizes=1.2 * made().table.sizes)
+    with pytest.raises(InputError, match="another FLAME file"):
+        flame_arkit.attach(head, year)
     with pytest.raises(InputError, match=f"5023 vertices, but '{head.name}' has {len(head.data.vertices)}"):
         flame_arkit.attach(head, other)
     with pytest.raises(InputError, match="no FLAME head"):

@@ -128,7 +128,7 @@ def table_of(rng: np.random.Generator, expressions: int = 80) -> Table:
     parameters = rng.normal(0, 1, (52, expressions + 3))
     parameters[:, -3:] *= 0.1
     basis = rng.normal(0, 0.003 / np.sqrt(expressions), (300, expressions + 3))
-    return Table(ARKIT_52, parameters, basis.T @ basis / 100, np.zeros(52), 100)
+    return Table(ARKIT_52, parameters, basis.T @ basis / 100, np.zeros(52), np.ones(expressions), 100)
 
 
 @settings(max_examples=12, deadline=None)

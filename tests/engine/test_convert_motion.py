@@ -49,7 +49,7 @@ class Known:
 
 def some_table() -> Table:
     rng = np.random.default_rng(0)
-    return Table(ARKIT_52, rng.normal(size=(52, 23)), np.eye(23), np.zeros(52), 100, "some.pkl")
+    return Table(ARKIT_52, rng.normal(size=(52, 23)), np.eye(23), np.zeros(52), np.ones(20), 100, "some.pkl")
 
 
 def take() -> np.ndarray:
@@ -69,6 +69,7 @@ def test_the_commands(synthetic, tmp_path, capsys, monkeypatch):
     table = load_table(tmp_path / "made-up.arkit.npz")
     assert table.source == "made-up.npz" and table.vertices == len(model.template)
     there = [str(SPOKEN), "--to", "flame", "--flame", str(tmp_path / "made-up.npz"), "--out", str(tmp_path / "there.npz")]
+    monkeypatch.setattr(arkit_flame_make, "fit_table", None)  # the table beside the file is read, not made again
     assert main(["convert-motion", *there]) == 0
     moved = FaceMotion.load(tmp_path / "there.npz")
     assert moved.channels == () and moved.expression.shape[1] == 100 and "made-up.npz" in moved.meta["converted"]
@@ -109,7 +110,8 @@ def test_what_cannot_be_converted_is_said_and_nothing_is_written(tmp_path, capsy
     assert "between 0 and 10 mm" in said(spoken, "--to", "flame", "--table", table, "--steadiness", "-1")
     with np.load(table) as data:
         arrays = dict(data)
-    for damage in ({"metric": np.zeros((2, 2))}, {"parameters": np.full((52, 23), np.nan)}, {"channels": np.array(["x"])}):
+    for damage in ({"metric": np.zeros((2, 2))}, {"parameters": np.full((52, 23), np.nan)}, {"channels": np.array(["x"])},
+                   {"sizes": np.zeros(3)}):
         np.savez(tmp_path / "bad.npz", **{**arrays, **damage})
         with pytest.raises(InputError, match=r"'bad\.npz' is incomplete or damaged"):
             load_table(tmp_path / "bad.npz")
