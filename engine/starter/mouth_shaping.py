@@ -1,4 +1,4 @@
-"""From what the regressor says to a mouth: sharp lip contacts, and openings as wide as a regressor's means are not.
+"""From what the regressor says to a mouth: sharp lip contacts.
 
 NumPy only. The constants were chosen looking at the judging recordings (assets/starter/NOTES.md).
 """
@@ -10,7 +10,7 @@ import numpy as np
 from .phones import PHONES
 
 # Contact probabilities are sharpened: below the first value the lips stay apart, above the second they touch.
-CLOSE_RANGE = (0.20, 0.60)
+CLOSE_RANGE = (0.20, 0.30)
 FV_RANGE = (0.15, 0.70)
 # Frames on both sides in which a contact's peak is looked for: beside a sure contact, a probability that would otherwise
 # be enough is only its shoulder (a frame of 40 ms counts as closed when any part of it is).
@@ -18,9 +18,6 @@ PEAK_REACH = 2
 # How much the phone head has to say in a closure: the probability is p^(1 - share) * evidence^share.
 PHONE_SHARE = 0.3
 BILABIALS = [PHONES.index(name) for name in "pbm"]
-# A regressor trained on squared error gives means, which lie closer together than the jaw's positions do: openings under
-# WIDEST shrink as if raised to the power CONTRAST.
-WIDEST, CONTRAST = 0.4, 1.2
 
 
 def lip_contacts(logits: np.ndarray, conditions: np.ndarray) -> np.ndarray:
@@ -31,11 +28,10 @@ def lip_contacts(logits: np.ndarray, conditions: np.ndarray) -> np.ndarray:
 
 
 def bilabial_evidence(conditions: np.ndarray) -> np.ndarray:
-    """(T, C) of the encoder, two phone frames to a row, to (T,): the phone head's greatest p + b + m in a frame or one
-    beside it, at least 0.001."""
+    """(T, C) of the encoder, two phone frames to a row, to (T,): the phone head's greatest p + b + m in a row, at least
+    0.001."""
     posteriors = conditions.reshape(2 * len(conditions), -1)[:, -len(PHONES) :]
-    greatest = posteriors[:, BILABIALS].sum(axis=1).reshape(-1, 2).max(axis=1)
-    return np.maximum(running_max(greatest[:, None], 1)[:, 0], 1e-3)
+    return np.maximum(posteriors[:, BILABIALS].sum(axis=1).reshape(-1, 2).max(axis=1), 1e-3)
 
 
 def sharpen(contacts: np.ndarray) -> np.ndarray:
@@ -53,12 +49,6 @@ def running_max(values: np.ndarray, reach: int) -> np.ndarray:
     """(T, C): the greatest value within `reach` frames of each."""
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0).max(axis=-1)
-
-
-def spread_openings(jaw: np.ndarray) -> np.ndarray:
-    """(T,) jawOpen with its contrast restored: small openings smaller, WIDEST and more as they are."""
-    small = np.clip(jaw, 0, WIDEST)
-    return np.where(jaw < WIDEST, WIDEST * (small / WIDEST) ** CONTRAST, jaw)
 
 
 def smooth_step(x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:

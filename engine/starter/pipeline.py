@@ -25,7 +25,7 @@ from ..motion import ROTATION_NAMES, FaceMotion
 from ..tensor_file import read_tensors
 from .contacts import HEAD, apply_contacts
 from .front_end import hear
-from .mouth_shaping import lip_contacts, smooth_step, spread_openings
+from .mouth_shaping import lip_contacts, smooth_step
 from .networks import Networks
 from .resample import contacts_at, values_at
 
@@ -166,8 +166,6 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     felt = np.ascontiguousarray(felt, dtype=np.float32)
     conditions = networks.conditions(hear(samples, model.bands), len(felt))
     mouth, contact_logits = networks.mouth(conditions, felt)
-    jaw = model.mouth.index("jawOpen")
-    mouth[:, jaw] = spread_openings(mouth[:, jaw])
     return Heard(conditions, felt, mouth, lip_contacts(contact_logits, conditions), networks.silence(conditions))
 
 

@@ -11,7 +11,7 @@ from engine.animate import with_geometry
 from engine.cli import main
 from engine.face.arkit import ARKIT_52
 from engine.motion import ROTATION_NAMES, FaceMotion
-from engine.starter.mouth_shaping import lip_contacts, sharpen, spread_openings
+from engine.starter.mouth_shaping import lip_contacts, sharpen
 from engine.starter.phones import PHONES
 from engine.sync import Phones, lip_gap
 from engine.sync_measures import articulation, closure_offsets, envelope_figures, jitter, mouth_width, stillness
@@ -106,13 +106,6 @@ def test_a_closure_needs_the_phone_head_too():
     conditions[2, 4 + PHONES.index("b")] = 0.9  # in the first half of frame 2; nothing of the kind near frame 6
     close = lip_contacts(logits, conditions)[:, 0]
     assert close[2] == 1 and close[6] < 0.05
-
-
-def test_small_openings_become_smaller_and_wide_ones_stay():
-    jaw = np.array([-0.01, 0.0, 0.1, 0.2, 0.4, 0.7])
-    out = spread_openings(jaw)
-    assert out[0] == out[1] == 0 and (np.diff(out[1:]) > 0).all()
-    assert out[2] < 0.08 and out[4:].tolist() == [0.4, 0.7]
 
 
 def test_the_command_reports_on_a_sound_without_labels(tmp_path, capsys):
