@@ -81,6 +81,11 @@ def bench_engine(arguments: argparse.Namespace) -> dict[str, Any]:
             f"bake of {bake['frames']} frames x {bake['channels']} channels: {bake['bulk_seconds']:.3f} s in bulk,"
             f" {bake['keyframe_insert_seconds']:.1f} s by keyframe_insert, {bake['times_faster']:.0f} times faster"
         )
+        figures["add_head"] = added = bench_heads()
+        print(
+            f"add a head of {added['vertices']} vertices, {added['keys']} keys: {added['add_seconds']:.2f} s;"
+            f" its keys {added['keys_seconds']:.3f} s in bulk, {added['keys_one_by_one_seconds']:.1f} s point by point"
+        )
         figures["adjust"] = bench_adjust()
         print_adjust(figures["adjust"])
     if arguments.lgldm:
@@ -221,6 +226,12 @@ def bench_bake() -> dict[str, Any]:
     command = [sys.executable, str(ROOT / "scripts" / "bench_bake.py")]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     return json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+
+
+def bench_heads() -> dict[str, Any]:
+    """In a process of its own, as `bench_bake`."""
+    command = [sys.executable, str(ROOT / "scripts" / "bench_heads.py")]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def bench_adjust() -> dict[str, Any]:

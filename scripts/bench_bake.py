@@ -30,9 +30,9 @@ def bench(frames: int = FRAMES, channels: int = CHANNELS, runs: int = 5) -> dict
         )
     )
     head = heads.add_head(starter.load_starter_head(), bpy.context.scene)
-    while len(head.data.shape_keys.key_blocks) <= channels:
-        head.shape_key_add(name=f"extra {len(head.data.shape_keys.key_blocks)}", from_mix=False)
-    blocks = list(head.data.shape_keys.key_blocks)[1 : channels + 1]
+    for number in range(channels - len(starter.ARKIT_52)):
+        head.shape_key_add(name=f"extra {number}", from_mix=False)
+    blocks = [block for block in head.data.shape_keys.key_blocks[1:] if "*" not in block.name][:channels]  # none that is driven
     weights = np.random.default_rng(0).uniform(size=(frames, channels)).astype(np.float32)
     take = motion.FaceMotion(fps=24, channels=tuple(b.name for b in blocks), weights=weights)
     bulk = []

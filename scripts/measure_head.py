@@ -176,8 +176,11 @@ def lids(head: HeadModel, _options: argparse.Namespace) -> list[Row]:
 def folds(head: HeadModel, options: argparse.Namespace) -> list[Row]:
     """Triangles turned inside out."""
     search = Folds(head)
-    resting = search.folded_at_rest()
-    rows = [row("at rest", f"{len(resting)} folded", "0", len(resting) == 0)]
+    of = np.array([m.name for m in head.materials])[head.material_index[search.faces]]
+    resting = of[search.folded_at_rest()]
+    hair = int((resting == "hair").sum())
+    said = f"{len(resting) - hair} folded; {hair} in the hair, whose locks overlap"
+    rows = [row("at rest", said, "0 but in hair", len(resting) == hair)]
     count = {name: len(search.flipped(posed)) for name, posed in zip(ARKIT_52, poses(head, single_poses()))}
     bad = ", ".join(f"{name} {n}" for name, n in count.items() if n)
     rows.append(row("each shape at 1 (mouthClose with jawOpen)", bad or "0 flipped", "0", not bad))

@@ -1,4 +1,4 @@
-"""Add a head to the scene: the starter head, or one from the user's FLAME file."""
+"""Add a head to the scene: one of the starter heads, or one from the user's FLAME file."""
 
 import os
 from pathlib import Path
@@ -6,16 +6,22 @@ from pathlib import Path
 import bpy
 
 from ...engine.face.flame import FlameError, load_flame
-from ...engine.face.starter_head import HeadError, load_starter_head
+from ...engine.face.starter_head import HEADS, HeadError, load_starter_head
 from .. import flame_arkit, flame_head, heads
 
 
 class FACEDIFF_OT_add_head(bpy.types.Operator):
-    """Add the starter head, with ARKit's 52 shape keys and a rig for head and eyes, at the 3D cursor"""
+    """Add one of FaceDiff's own heads, with ARKit's 52 shape keys and a rig for head and eyes, at the 3D cursor"""
 
     bl_idname = "facediff.add_head"
     bl_label = "Add Starter Head"
     bl_options = {"REGISTER", "UNDO"}
+
+    head: bpy.props.EnumProperty(
+        name="Head",
+        description="Who it is",
+        items=[(name, who.partition(",")[0], who) for name, who in HEADS.items()],
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -26,7 +32,7 @@ class FACEDIFF_OT_add_head(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Build it, select it and make it the panel's head."""
         try:
-            model = load_starter_head()
+            model = load_starter_head(self.head)
         except HeadError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -16,7 +16,9 @@ class FACEDIFF_PT_head(Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """The head's field, and the button that adds one."""
         layout, settings = self.layout, context.scene.facediff
-        layout.operator("facediff.add_head", icon="ADD")
+        row = layout.row(align=True)
+        row.operator("facediff.add_head", icon="ADD")
+        row.operator_menu_enum("facediff.add_head", "head", text="", icon="DOWNARROW_HLT")
         layout.operator("facediff.add_flame_head", icon="FILE_FOLDER")
         if context.mode != "OBJECT":
             sentence(layout, "Heads are added in Object Mode.")

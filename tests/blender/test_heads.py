@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import bpy
 import numpy as np
 import pytest
 from facediff_tree.engine.face.arkit import ARKIT_52
-from facediff_tree.engine.face.starter_head import load_starter_head, pose_vertices
+from facediff_tree.engine.face.starter_head import HEADS, load_starter_head, pose_vertices
 from facediff_tree.engine.motion import FaceMotion
-from facediff_tree.facediff_blender import bake, heads
+from facediff_tree.facediff_blender import bake, formats, heads, read_back
 from facediff_tree.facediff_blender.strips import Timing
 
 
@@ -88,6 +89,31 @@ def test_correctives_follow_curves_and_stay_out_of_what_is_read(model):
     assert bake.read_motion(head, 24.0, take.frame_start, take.frame_end).channels == ARKIT_52
 
 
+@pytest.mark.parametrize(
+    ("write", "load", "suffix"),
+    [(formats.write_fbx, formats.read_fbx, ".fbx"), (formats.write_alembic, formats.read_alembic, ".abc")],
+)
+def test_exports_show_correctives_at_work(model, tmp_path, write, load, suffix):
+    head = heads.add_head(model, bpy.context.scene)
+    ramp = np.linspace(0, 1, 9, dtype=np.float32)
+    shapes = ("jawOpen", "mouthPucker", "eyeBlinkLeft", "eyeLookUpLeft", "mouthSmileLeft")
+    motion = FaceMotion(fps=24.0, channels=shapes, weights=np.stack([ramp, ramp, ramp, ramp, 0.5 * ramp], 1))
+    take = bake.bake(head, motion, Timing(start=1.0, rate=24.0))
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = take.frame_start, take.frame_end
+    for obj in (head, heads.rig_of(head)):
+        obj.select_set(True)
+    made = read_back.sample(scene, head, take.frame_start, take.frame_end)
+    bare = dataclasses.replace(model, corrective_names=(), correctives=model.correctives[:0])
+    weights = np.zeros((1, 52), np.float32)
+    weights[0, [ARKIT_52.index(name) for name in shapes]] = motion.weights[-1]
+    without = heads.to_blender(pose_vertices(bare, weights)[0])
+    assert np.linalg.norm(made.vertices[-1] - without, axis=1).max() > 5e-3, "there is nothing that could get lost"
+    write(tmp_path / f"head{suffix}")
+    rate = (scene.render.fps, scene.render.fps_base)
+    assert read_back.difference(tmp_path / f"head{suffix}", rate, load, made) < 5e-4
+
+
 def test_it_is_recognised_by_its_property_not_by_its_name(model):
     head = heads.add_head(model, bpy.context.scene)
     other = heads.add_head(model, bpy.context.scene)
@@ -105,6 +131,14 @@ def test_adding_takes_less_than_a_second(model):
     start = time.perf_counter()
     heads.add_head(model, bpy.context.scene)
     assert time.perf_counter() - start < 1.0
+
+
+@pytest.mark.parametrize("name", list(HEADS))
+def test_each_of_the_heads_can_be_added(name):
+    model = load_starter_head(name)
+    head = heads.add_head(model, bpy.context.scene)
+    assert HEADS[name].startswith(head[heads.HEAD_PROPERTY]) and model.name in head.name
+    assert model.name in head[heads.SOURCE_PROPERTY]
 
 
 def test_the_active_object_and_its_mode_stay(model):

@@ -62,11 +62,11 @@ def lid_handles(
     # The lids' corners stay, the skin around them gives way, and the lids' inner sides gather there.
     k = np.arange(len(angle))
     off_corner = np.minimum(1, (len(k) // 4 - np.abs(k % (len(k) // 2) - len(k) // 4)) / 1.5)
-    loops = [(ring, w, LID_CLEARANCE, _evened(angle, 2 * n)) for n, (ring, w) in enumerate(zip(rings, falloff))]
-    loops += [(ring, w, 0.1, _evened(angle * off_corner, 6)) for ring, w in zip(inner, (1, 1, 0.9))]
-    for loop, w, clearance, turns in loops:
+    loops = [(ring, w * _evened(angle, 2 * n), LID_CLEARANCE) for n, (ring, w) in enumerate(zip(rings, falloff))]
+    gathered, told = _evened(angle * off_corner, 6), off_corner > 0
+    loops += [(ring[told], w * gathered[told], 0.1) for ring, w in zip(inner, (1, 1, 0.9))]
+    for loop, turn, clearance in loops:
         q = p[loop] - EYE
-        turn = w * turns
         c, sn = np.cos(turn), np.sin(turn)
         turned = np.stack([q[:, 0], q[:, 1] * c + q[:, 2] * sn, -q[:, 1] * sn + q[:, 2] * c], 1)
         radius, least = np.linalg.norm(turned, axis=1), EYE_RADIUS + clearance

@@ -18,9 +18,9 @@ def to_corner(across: float, start: float) -> float:
     return float(smoothstep(start, 1, across)) ** 1.15
 
 
-def bell(across: float) -> float:
-    """A bump over the left half of a lip."""
-    return float(smoothstep(-0.55, 0.35, across) * (1 - smoothstep(0.45, 1.0, across) * 0.9))
+def bell(across: float, start: float = -0.45) -> float:
+    """A bump over the left half of a lip; with its mirror image about as high all along the lip's middle."""
+    return float(smoothstep(start, start + 0.9, across) * (1 - smoothstep(0.45, 1.0, across) * 0.9))
 
 
 def mouth_shapes(s: Sculptor) -> Shapes:
@@ -102,6 +102,8 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
                 return np.zeros(3) if part == "corner" or row <= 0 else None
             middle, out = (1 - x * x) ** 1.3, max(row, 0)
             up = 0.0 if row < 0 else (1 if lip == "lower" else -1) * middle * over[out]
+            if lip == "lower" and row <= 0:
+                up = -0.45 * middle  # it slides back under the upper lip, which curves down towards the teeth
             return np.array([0, up, -middle * back[out]])
 
         return move
@@ -119,7 +121,7 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
         return (0, 4.0 * m, 1.8 * m) if part != "lower" or row <= 0 else (0, 3.0 * m, 1.2 * m)
 
     def press(x: float, part: str, row: int) -> tuple[float, float, float]:
-        m = to_corner(x, -0.5)
+        m = to_corner(x, -0.2)
         if row <= 0 or part == "corner":
             return (0, 0, -1.4 * m)
         up = (1 if part == "lower" else -1) * m * (1 - abs(x) ** 4) * (0, 0.5, 1.1, 1.6, 1.5)[row]
