@@ -68,7 +68,7 @@ def main() -> None:
                 assert motion.vertices is not None
                 mesh.vertices.foreach_set("co", blender_axes(motion.vertices[frame]).ravel())
                 mesh.update()
-                pictures.append(render(Path(folder) / "frame.png", options.size))
+                pictures.append(render(Path(folder) / "frame.png"))
             rows.append(np.concatenate(pictures, axis=1))
             print(name, "done", flush=True)
     save_jpeg(options.out, np.concatenate(rows, axis=0))

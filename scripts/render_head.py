@@ -3,9 +3,9 @@
 python scripts/render_head.py sheet.png                       # Robin, neutral and the seven emotions, three views, Workbench
 python scripts/render_head.py still.png --engine cycles --poses neutral happy --views three-quarter --size 512
 python scripts/render_head.py shapes.png --poses jawOpen=1 jawOpen=1,mouthClose=1 mouthPucker=1
-python scripts/render_head.py docs/heads.jpg --engine cycles --head robin otto amara --size 200 --columns 10 --poses \\
-    neutral@front neutral@three-quarter neutral@side happy@left20 sad@front angry@front surprised@left20 fear@front \\
-    disgusted@front contempt@three-quarter
+python scripts/render_head.py docs/heads.jpg --engine cycles --head robin otto amara --size 260 --narrow 0.8 \\
+    --distance 760 --subdivide 1 --samples 16 --columns 5 --poses neutral@front neutral@three-quarter neutral@side happy@left20 \\
+    sad@front angry@front surprised@left20 fear@front disgusted@front contempt@three-quarter
 """
 
 from __future__ import annotations
@@ -136,15 +136,16 @@ def place_camera(camera: bpy.types.Object, degrees: float, distance_mm: float) -
     _look_at(camera, target)
 
 
-def render(path: Path, size: int) -> np.ndarray:
-    """Render to a PNG and return its pixels (size, size, 4), top row first, as stored in the file."""
+def render(path: Path) -> np.ndarray:
+    """Render to a PNG and return its pixels (H, W, 4), top row first, as stored in the file."""
     bpy.context.scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
     image = bpy.data.images.load(str(path))
-    pixels = np.empty(size * size * 4, np.float32)
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
     bpy.data.images.remove(image)
-    return pixels.reshape(size, size, 4)[::-1]
+    return pixels.reshape(height, width, 4)[::-1]
 
 
 def save_sheet(path: Path, pixels: np.ndarray) -> None:
@@ -165,6 +166,8 @@ def main() -> None:
     )
     parser.add_argument("--views", nargs="+", choices=list(VIEWS), default=["front", "three-quarter", "side"])
     parser.add_argument("--size", type=int, default=320, help="pixels of one picture's side")
+    parser.add_argument("--narrow", type=float, default=1.0, help="a picture's width as a share of its height")
+    parser.add_argument("--low", action="store_true", help="the heads' low versions")
     parser.add_argument("--samples", type=int, default=24, help="samples per pixel (Cycles)")
     parser.add_argument("--subdivide", type=int, default=0, help="steps of Catmull-Clark subdivision")
     parser.add_argument("--distance", type=float, default=DISTANCE_MM, help="camera distance in mm")
@@ -183,8 +186,11 @@ def main() -> None:
         parser.error(f"unknown view: {', '.join(sorted(unknown))}")
     pictures = []
     for which in options.head:
-        head = load_starter_head(which)
+        head = load_starter_head(which, level="low" if options.low else "full")
         camera = set_up_scene(options.engine, options.size, options.samples)
+        bpy.context.scene.render.resolution_x = round(options.size * options.narrow)
+        camera.data.sensor_fit = "VERTICAL"
+        camera.data.sensor_height = camera.data.sensor_width
         obj = add_head(head)
         if options.subdivide:
             modifier = obj.modifiers.new("Subdivision", "SUBSURF")
@@ -195,7 +201,7 @@ def main() -> None:
                 obj.data.vertices.foreach_set("co", blender_axes(posed).ravel())
                 obj.data.update()
                 place_camera(camera, VIEWS[view], options.distance)
-                pictures.append(render(Path(folder) / "view.png", options.size))
+                pictures.append(render(Path(folder) / "view.png"))
     columns = options.columns or len(options.views)
     while len(pictures) % columns:
         pictures.append(np.zeros_like(pictures[0]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ HEADS = {
     "amara": "Amara, a young woman",
 }
 FORMAT = "starter-head/1"
+LEVELS = ("full", "low")  # low: about a fifth of the vertices, hair only painted on the scalp, for crowds and games
 UV_UNITS = 65535  # the file stores texture coordinates as whole multiples of one part in so many
 EYES = ("left_eye", "right_eye")
 JOINTS = ("neck", "head", "jaw", *EYES)
@@ -90,11 +91,13 @@ def head_path(name: str) -> Path:
     return ASSET if name == next(iter(HEADS)) else FOLDER / f"head_{name}.npz"
 
 
-def load_starter_head(head: str | os.PathLike[str] = ASSET) -> HeadModel:
-    """Read a head: one of HEADS by its name, or a `.npz` by its path. Never unpickles.
+def load_starter_head(head: str | os.PathLike[str] = ASSET, level: str = "full") -> HeadModel:
+    """Read a head: one of HEADS by its name, or a `.npz` by its path; `level` is one of LEVELS. Never unpickles.
 
-    Raises HeadError (one sentence) when it cannot be used.
+    Raises HeadError (one sentence) when it cannot be used, ValueError for another level.
     """
+    if level not in LEVELS:
+        raise ValueError(f"a head's level is one of {', '.join(LEVELS)}, not '{level}'")
     path = head_path(head) if isinstance(head, str) and head in HEADS else Path(head)
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
@@ -108,7 +111,8 @@ def load_starter_head(head: str | os.PathLike[str] = ASSET) -> HeadModel:
     try:
         if str(a["format"]) != FORMAT:
             raise HeadError(f"The head file '{path.name}' is of format '{a['format']}', but '{FORMAT}' is needed.")
-        return _head_from_arrays(a)
+        full = _head_from_arrays(a)
+        return full if level == "full" else _lowered(full, a)
     except (KeyError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, HeadError):
             raise
@@ -157,6 +161,31 @@ def _unpacked(a: dict[str, np.ndarray], names: str, kind: str, count: int) -> tu
         rows = slice(starts[k], starts[k + 1])
         shape[moved[rows]] = delta[rows]
     return tuple(a[names].tolist()), shapes
+
+
+def _lowered(head: HeadModel, a: dict[str, np.ndarray]) -> HeadModel:
+    """The low version: a part of the vertices, larger faces."""
+    kept = np.unique(a["low_face_vertices"])
+    place = np.zeros(len(head.vertices), np.int32)
+    place[kept] = np.arange(len(kept))
+    rings = {name: tuple(place[loop[np.isin(loop, kept)]] for loop in loops) for name, loops in head.rings.items()}
+    low = replace(
+        head,
+        vertices=head.vertices[kept],
+        face_sizes=a["low_face_sizes"].astype(np.int32),
+        face_vertices=place[a["low_face_vertices"]],
+        material_index=a["low_material_index"].astype(np.int32),
+        vertex_colors=None if head.vertex_colors is None else head.vertex_colors[kept],
+        blendshapes=head.blendshapes[:, kept],
+        skin={name: weights[kept] for name, weights in head.skin.items()},
+        landmark_triangles=place[a["low_landmark_triangles"]],
+        landmark_barycentric=a["low_landmark_barycentric"],
+        uvs=a["low_uvs"].astype(np.float32) / np.float32(UV_UNITS),
+        correctives=head.correctives[:, kept],
+        rings={name: tuple(loop for loop in loops if len(loop)) for name, loops in rings.items()},
+    )
+    _check(low)
+    return low
 
 
 def _unpacked_rings(a: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, ...]]:

@@ -280,6 +280,23 @@ def test_teeth_stand_inside_the_mouth(others):
         assert (np.abs(turns) > 0.9).all(), f"{name}: {(np.abs(turns) < 0.9).sum()} of {len(turns)} stand in the flesh"
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_the_low_version_is_the_same_head_on_fewer_vertices(name):
+    full, low = load_starter_head(name), load_starter_head(name, level="low")
+    assert 1700 <= len(low.vertices) <= 2300 and low.uvs.shape == (len(low.face_vertices), 2)
+    assert {m.name for m in low.materials} == {low.materials[i].name for i in np.unique(low.material_index)}
+    corners = np.split(low.face_vertices, np.cumsum(low.face_sizes)[:-1])
+    directed = Counter((a, b) for f in corners for a, b in zip(f.tolist(), np.roll(f, -1).tolist()))
+    assert max(directed.values()) == 1, "two faces run along an edge the same way"
+    assert set(np.concatenate(corners).tolist()) == set(range(len(low.vertices)))
+    for shapes in ({}, {"jawOpen": 0.6}, {"mouthSmile": 1.0}, {"eyeBlink": 1.0}):
+        away = np.linalg.norm(landmarks(low, **shapes) - landmarks(full, **shapes), axis=1) / MM
+        assert away.mean() < 0.7 and away.max() < 4, shapes
+    assert distance(landmarks(low, jawOpen=1.0, mouthClose=1.0), 62, 66) < 0.2
+    with pytest.raises(ValueError, match="level"):
+        load_starter_head(name, level="high")
+
+
 # --- shapes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import numpy as np
 from ..arkit import ARKIT_52
 from ..starter_head import FORMAT, UV_UNITS
 from . import colours, rig
-from .accessories import BROW_LOWER, BROW_UPPER, build_parts
+from .accessories import BROW_LOWER, BROW_UPPER, Part, build_parts
 from .chart import Surface
 from .correctives import part_correctives, skin_correctives
 from .ears import add_ears
 from .geometry import distance_to_curve, open_curve
 from .landmarks import Landmarks, load_landmarks
 from .locks import hair_locks
+from .low import low_faces, low_part
 from .mesh import Mesh, mesh_from_skin, orient
 from .openings import add_openings
 from .plan import MEAN, PLANS, HeadPlan
@@ -93,6 +95,7 @@ def build_head(name: str = "robin") -> dict[str, np.ndarray]:
         "corrective_names": np.array(list(corrected)),
         **_packed_shapes("corrective", np.stack(list(corrected.values()))),
         **_packed_rings(mesh),
+        **_packed_low(skin, mesh, surface, parts, plan),
         "joint_names": np.array(list(rig.JOINTS)),
         "joint_positions": np.array(list(rig.JOINTS.values()), np.float32) * np.float32(scale),
         "skin_names": np.array(skin_names),
@@ -130,6 +133,30 @@ def _packed_rings(mesh: Mesh) -> dict[str, np.ndarray]:
         "ring_names": np.array([name for name, _ in loops]),
         "ring_starts": np.cumsum([0, *(len(loop) for _, loop in loops)]).astype(np.int32),
         "ring_vertices": np.concatenate([loop for _, loop in loops]).astype(np.uint16),
+    }
+
+
+def _packed_low(skin: Skin, mesh: Mesh, surface: Surface, parts: list[Part], plan: HeadPlan) -> dict[str, np.ndarray]:
+    """The low version's faces over this head's vertices, and its landmarks."""
+    faces, built = low_faces(skin, mesh)
+    low = replace(mesh, faces=faces, materials=built)
+    materials = colours.face_material(low, plan)
+    triangles, barycentric = rig.landmarks68(low, surface)
+    triangles = np.where(barycentric == 0, triangles[np.arange(68), barycentric.argmax(1)][:, None], triangles)
+    start = len(mesh.points)
+    for part in parts:
+        some, theirs = low_part(part)
+        faces = faces + [tuple(v + start for v in f) for f in some]
+        materials += theirs
+        start += len(part.points)
+    names = list(colours.materials(plan))
+    return {
+        "low_face_sizes": np.array([len(f) for f in faces], np.uint8),
+        "low_face_vertices": np.array([v for f in faces for v in f], np.uint16),
+        "low_material_index": np.array([names.index(m) for m in materials], np.uint8),
+        "low_uvs": np.rint(unwrap(mesh, parts, faces) * UV_UNITS).astype(np.uint16),
+        "low_landmark_triangles": triangles.astype(np.uint16),
+        "low_landmark_barycentric": barycentric.astype(np.float32),
     }
 
 

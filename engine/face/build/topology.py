@@ -16,6 +16,8 @@ from .landmarks import Landmarks
 from .rings import feature_rings
 from .sampling import NECK_END, Samples, in_plane, points_between
 
+LONGEST = 14.0  # mm: the midline's points are further apart only across an opening
+
 
 @dataclass
 class Skin:
@@ -42,7 +44,7 @@ def build_skin(surface: Surface, landmarks: Landmarks) -> Skin:
     mirror = _mirror_map(len(points2), rings, first_side, len(side))
     points = surface.lift(points2)
     points = (points + points[mirror] * FLIP) / 2
-    faces = _faces(points2, points, rings, mirror, np.arange(first_middle, first_side))
+    faces = skin_faces(points2, points, rings, mirror, np.arange(first_middle, first_side), LONGEST)
     ring_of = np.full(len(points2), -1)
     for k, loops in enumerate(rings.values()):
         ring_of[np.concatenate(loops)] = k
@@ -61,12 +63,21 @@ def _mirror_map(count: int, rings: dict[str, list[np.ndarray]], first_side: int,
     return mirror
 
 
-def _faces(
-    d: np.ndarray, p: np.ndarray, rings: dict[str, list[np.ndarray]], mirror: np.ndarray, middle: np.ndarray
+def skin_faces(
+    d: np.ndarray,
+    p: np.ndarray,
+    rings: dict[str, list[np.ndarray]],
+    mirror: np.ndarray,
+    middle: np.ndarray,
+    longest: float,
 ) -> list[Face]:
+    """Faces over vertices with directions d and places p (V, 3), exactly mirrored, open inside the rings.
+
+    middle: the vertices on the midline in order around it; neighbours no more than `longest` mm apart are joined by an edge.
+    """
     constraints = [e for loops in rings.values() for e in edges(loops[-1].tolist())]
     gaps = np.linalg.norm(np.diff(p[middle], axis=0), axis=1)
-    constraints += [(int(middle[i]), int(middle[i + 1])) for i in range(len(gaps)) if gaps[i] < 14]
+    constraints += [(int(middle[i]), int(middle[i + 1])) for i in range(len(gaps)) if gaps[i] < longest]
     outer = rings["mouth"][-1]
     for spoke in (len(outer) // 4, 3 * len(outer) // 4):
         nearest = middle[np.argmin(np.linalg.norm(p[middle] - p[outer[spoke]], axis=1))]
