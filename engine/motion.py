@@ -43,9 +43,9 @@ class FaceMotion:
 
     fps: float
     channels: tuple[str, ...] = ()
-    weights: np.ndarray | None = None
+    weights: np.ndarray = None  # type: ignore[assignment]  # without any: (T, 0), and so the rotations
     rotation_names: tuple[str, ...] = ()
-    rotations: np.ndarray | None = None
+    rotations: np.ndarray = None  # type: ignore[assignment]
     expression: np.ndarray | None = None
     jaw_pose: np.ndarray | None = None
     vertices: np.ndarray | Blocks | None = None
@@ -112,7 +112,7 @@ class FaceMotion:
         """
         path = Path(path)
         arrays: dict[str, np.ndarray | Blocks] = {
-            "fps": np.float64(self.fps),
+            "fps": np.array(self.fps, np.float64),
             "channels": np.array(self.channels, dtype=np.str_),
             "weights": self.weights,
             "rotations_names": np.array(self.rotation_names, dtype=np.str_),
@@ -152,14 +152,13 @@ class FaceMotion:
             raise MotionError(f"'{Path(path).name}' has a damaged 'meta' entry.") from error
         if not isinstance(meta, dict) or arrays["fps"].ndim != 0 or arrays["channels"].ndim != 1:
             raise MotionError(f"'{Path(path).name}' is not a motion file.")
+        values: dict[str, Any] = {n: arrays[n] for n in ("weights", "rotations", *OPTIONAL_ARRAYS) if n in arrays}
         return cls(
-            fps=float(arrays["fps"]),
+            fps=float(np.asarray(arrays["fps"])),
             channels=tuple(np.asarray(arrays["channels"]).tolist()),
-            weights=arrays["weights"],
             rotation_names=tuple(np.atleast_1d(arrays.get("rotations_names", np.array([], np.str_))).tolist()),
-            rotations=arrays.get("rotations"),
-            **{n: arrays.get(n) for n in OPTIONAL_ARRAYS},
             meta=meta,
+            **values,
         )
 
 

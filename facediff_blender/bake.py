@@ -105,7 +105,7 @@ def read_motion(head: bpy.types.Object, fps: float, frame_start: int, frame_end:
         channels=names,
         weights=np.clip(weights, 0.0, 1.0),
         rotation_names=tuple(bone.name for bone in bones),
-        rotations=np.stack(turned, 1) if turned else None,
+        rotations=np.stack(turned, 1) if turned else np.zeros((len(frames), 0, 3)),
         meta={"source": "curves", "frame_start": frame_start},
     )
 

@@ -102,7 +102,7 @@ def sample(head: bpy.types.Object, action: bpy.types.Action, grid: Grid, wanted:
         channels=channels,
         weights=np.clip(weights, 0.0, 1.0),
         rotation_names=joints,
-        rotations=np.stack([axis_angles(m) for m in matrices], 1) if matrices else None,
+        rotations=np.stack([axis_angles(m) for m in matrices], 1) if matrices else np.zeros((grid.count, 0, 3)),
         meta={"source": "curves", "pinned": _pinned(head, action, grid, wanted)},
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import aud
 import bpy
@@ -30,6 +31,9 @@ class StripError(ValueError):
     """The strip cannot be used; the message is one sentence for the user."""
 
 
+Time = TypeVar("Time", float, np.ndarray)  # one, or an array of them
+
+
 @dataclass(frozen=True)
 class Timing:
     """Which frame of a scene shows which second of the sound: frame = start + rate * second.
@@ -40,11 +44,11 @@ class Timing:
     start: float
     rate: float
 
-    def frame(self, second: float | np.ndarray) -> float | np.ndarray:
+    def frame(self, second: Time) -> Time:
         """The frame of the head's scene at a second of the sound."""
         return self.start + self.rate * second
 
-    def second(self, frame: float | np.ndarray) -> float | np.ndarray:
+    def second(self, frame: Time) -> Time:
         """The second of the sound that a frame of the head's scene shows."""
         return (frame - self.start) / self.rate
 

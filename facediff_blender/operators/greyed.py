@@ -7,7 +7,7 @@ class Greyed:
     """An operator whose `why_not` gives one sentence on why it cannot run now, or "". Blender shows it at the mouse."""
 
     @staticmethod
-    def why_not(context: bpy.types.Context) -> str:
+    def why_not(context: bpy.types.Context, /) -> str:
         """Each operator's own, in most of them a function that the panel asks too."""
         raise NotImplementedError
 
