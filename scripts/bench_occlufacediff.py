@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--video", type=Path, help="of one person talking")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the engine's own process sets it, before PyTorch is loaded
     import torch
 
     torch.set_num_threads(options.threads)
