@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -11,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from addon_from_tree import load_addon  # noqa: E402
+from addon_from_tree import PACKAGE, load_addon  # noqa: E402
 
 load_addon()
 
@@ -27,3 +28,12 @@ def empty_file() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     load_addon()  # factory settings forget the add-on's preferences
     bpy.context.scene.render.fps = 24
+
+
+@pytest.fixture
+def registered(empty_file) -> Iterator[None]:
+    """The add-on, enabled for the test and disabled after it."""
+    addon = sys.modules[PACKAGE]
+    addon.register()
+    yield
+    addon.unregister()

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import bpy
 import pytest
 import stage
 from facediff_tree.facediff_blender import compat
 
-
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 def test_sounds_follow_each_other_and_the_scene_is_long_enough(tmp_path):

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+import real_take
 from facediff_tree.engine.face.arkit import ARKIT_52
 from facediff_tree.facediff_blender import adjust, adjust_take, bake, bezier, keyframes, resample, written
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import real_take  # noqa: E402
 
 FPS = 25.0
 
 
-@pytest.fixture(autouse=True)
-def addon(empty_file):
-    package = sys.modules["facediff_tree"]
-    package.register()
-    yield
-    package.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import demo_pictures  # noqa: E401, I001
 import demo_track
 import numpy as np
@@ -15,13 +13,7 @@ from engine.detection import Detections
 SIZE = (320, 240)
 
 
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

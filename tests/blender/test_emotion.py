@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import bpy
 import numpy as np
 import pytest
@@ -11,14 +9,7 @@ import stage
 from facediff_tree.facediff_blender import bake, compat, emotions, take_list, written
 from facediff_tree.facediff_blender.strips import Timing
 
-
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

@@ -12,14 +12,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+import real_take
 from facediff_tree.engine.face.livelink import read_csv
 from facediff_tree.facediff_blender import bake, formats, heads, read_back, resample
 from facediff_tree.facediff_blender.operators import export
 from io_scene_fbx import parse_fbx
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import real_take  # noqa: E402
 
 FORMATS = {"fbx": ".fbx", "alembic": ".abc", "gltf": ".glb", "usd": ".usdc", "csv": ".csv"}
 FIRST, LAST = 5, 64

@@ -15,14 +15,7 @@ import pytest
 import stage
 from facediff_tree.facediff_blender import bake, private_folders, session
 
-
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 def test_an_engine_that_is_stopped_under_a_job_ends_the_job(tmp_path):

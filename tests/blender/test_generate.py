@@ -23,13 +23,7 @@ HERE = Path(__file__).resolve().parent
 MOCK = HERE.parent / "engine" / "mock_engine.py"
 
 
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 # Limits that a busy machine does not reach by itself, but where reaching one is the point.

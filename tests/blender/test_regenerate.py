@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import wave
 
 import bpy
@@ -24,14 +23,7 @@ from facediff_tree.facediff_blender import (
 from facediff_tree.facediff_blender.emotions import NAMES, Feeling
 from facediff_tree.facediff_blender.strips import Timing
 
-
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import bpy
 import pytest
 import stage
 from facediff_tree.facediff_blender import bake, session, sync_check, take_list
 
-
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

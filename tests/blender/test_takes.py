@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import bpy
 import numpy as np
 import pytest
@@ -12,14 +10,7 @@ from facediff_tree.engine.face.starter_head import load_starter_head
 from facediff_tree.facediff_blender import bake, heads, session, take_list, written
 from facediff_tree.facediff_blender.panels import takes as panel
 
-
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

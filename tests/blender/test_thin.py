@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+import real_take
 from facediff_tree.facediff_blender import adjust, bake, bezier, keyframes, resample, thin, thin_take, written
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import real_take  # noqa: E402
 
 HALF_FRAMES = np.arange(1, 253.5, 0.5)
 
 
-@pytest.fixture(autouse=True)
-def addon(empty_file):
-    package = sys.modules["facediff_tree"]
-    package.register()
-    yield
-    package.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture

@@ -33,13 +33,7 @@ from facediff_tree.facediff_blender.panels import takes as takes_panel
 ENGINE = Path(__file__).resolve().parent / "motion_engine.py"
 
 
-@pytest.fixture(autouse=True)
-def registered(empty_file):
-    """The add-on, enabled for the test and disabled after it."""
-    addon = sys.modules["facediff_tree"]
-    addon.register()
-    yield
-    addon.unregister()
+pytestmark = pytest.mark.usefixtures("registered")
 
 
 @pytest.fixture
