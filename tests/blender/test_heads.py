@@ -141,6 +141,19 @@ def test_each_of_the_heads_can_be_added(name):
     assert model.name in head[heads.SOURCE_PROPERTY]
 
 
+def test_the_low_version_poses_and_maps_as_the_full_one():
+    low = load_starter_head("amara", level="low")
+    head = heads.add_head(low, bpy.context.scene)
+    assert len(head.data.vertices) == len(low.vertices) < 2300 and head.data.validate() is False
+    uvs = np.empty(2 * len(head.data.loops), np.float32)
+    head.data.uv_layers["UVMap"].uv.foreach_get("vector", uvs)
+    assert np.abs(uvs.reshape(-1, 2) - low.uvs).max() < 1e-6
+    head.data.shape_keys.key_blocks["jawOpen"].value = 0.7
+    weights = np.zeros((1, 52), np.float32)
+    weights[0, ARKIT_52.index("jawOpen")] = 0.7
+    assert np.abs(evaluated(head) - heads.to_blender(pose_vertices(low, weights)[0])).max() < 1e-5
+
+
 def test_the_active_object_and_its_mode_stay(model):
     bpy.ops.mesh.primitive_cube_add()
     cube = bpy.context.object
