@@ -242,7 +242,10 @@ def _refuse_a_second_face(mesh: _Mesh, detect: Detector, frame: Similarity) -> N
         a = np.radians(yaw)
         camera = whole(used, frame.rotation @ [np.sin(a), 0, np.cos(a)], frame.rotation[:, 1], SEARCH_SIZE)
         for other, _ in _faces(mesh, detect, camera):
-            if np.linalg.norm(other.shift - frame.shift) > APART * frame.scale:
+            if np.linalg.norm(other.shift - frame.shift) <= APART * frame.scale:
+                continue
+            near = _close_up(mesh, detect, other)  # the back of a head, too, now and then looks like a face from afar
+            if near is not None and len(_look_from(mesh, detect, near, VIEWS)) >= FEWEST_VIEWS:
                 raise EmbeddingError("There are two faces in the mesh: give one at a time.")
 
 
