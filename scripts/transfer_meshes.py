@@ -5,7 +5,7 @@ Axes: +x the subject's left, +y up, +z forward. Units differ on purpose. Each co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,12 +14,14 @@ Face = tuple[int, ...]
 
 @dataclass
 class Mesh:
-    """vertices (V, 3), polygons of any size, and points by name (engine/face/registration_points.py)."""
+    """vertices (V, 3), polygons of any size, and points by name (engine/face/registration_points.py). rims: "mouth", "right eye",
+    "left eye" -> the vertices of the upper and of the lower edge from corner to corner, where the procedure knows them."""
 
     name: str
     vertices: np.ndarray
     faces: list[Face]
     points: dict[str, np.ndarray]
+    rims: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     @property
     def face_sizes(self) -> np.ndarray:
@@ -38,7 +40,7 @@ def _bump(p: np.ndarray, centre: tuple[float, float], width: tuple[float, float]
     for side in (1, -1) if centre[0] else (1,):
         off = (p[:, :2] - np.array(centre) * [side, 1]) / width
         out += np.exp(-(off * off).sum(1) / 2)
-    return out * (p[:, 2] > 0)
+    return out * (p[:, 2] > -0.05)
 
 
 def _crowded(p: np.ndarray, share: float) -> np.ndarray:
@@ -72,7 +74,7 @@ class _Sculpture:
         off = p[:, 1] - line
         side = np.where(np.abs(off) < 1e-9, 0, np.sign(off))
         side[inner], side[copies] = 1, -1
-        near = np.exp(-np.abs(off) / reach) * (p[:, 2] > 0)
+        near = np.exp(-np.abs(off) / reach) * (p[:, 2] > -0.05)
         p[:, 1] += lens * (open_by / 2 * side + bow) * near
         lower = row.copy()
         lower[1:-1] = copies
@@ -159,7 +161,8 @@ def sphere_head(rows: int = 72, columns: int = 88, unit: float = 1.0) -> Mesh:
         middle = (upper.mean(0) + lower.mean(0)) / 2
         s.add_ball(middle - [0, 0, 0.0115], 0.0115, 12)
     points = _points_from(places, s.points[: 1 + count * n + 1], _nose=(0, -0.031))
-    return Mesh("sculpted sphere", s.points * unit, s.faces, {k: v * unit for k, v in points.items()})
+    edges = {"mouth": mouth, "right eye": eyes[0], "left eye": eyes[1]}
+    return Mesh("sculpted sphere", s.points * unit, s.faces, {k: v * unit for k, v in points.items()}, edges)
 
 
 def low_head(unit: float = 10.0) -> Mesh:
@@ -231,7 +234,8 @@ def _mirrored_low(q: np.ndarray, faces: list[Face], unit: float) -> Mesh:
         middle = (upper.mean(0) + lower.mean(0)) / 2
         s.add_ball(middle - [0, 0, 0.012], 0.012, 6)
     points = _points_from(places, base, _nose=(0, -0.02))
-    return Mesh("mirrored low head", s.points * unit, s.faces, {k: v * unit for k, v in points.items()})
+    edges = {"mouth": mouth, "right eye": eyes[0], "left eye": eyes[1]}
+    return Mesh("mirrored low head", s.points * unit, s.faces, {k: v * unit for k, v in points.items()}, edges)
 
 
 def _points_from(
@@ -289,4 +293,8 @@ def suzanne() -> Mesh:
     for name, place in SUZANNE_LEFT.items():
         points |= {f"{name} L": np.array(place), f"{name} R": np.array(place) * [-1, 1, 1]}
     vertices = np.stack([places[:, 0], places[:, 2], -places[:, 1]], 1)
-    return Mesh("Suzanne", vertices, [tuple(p.vertices) for p in mesh.polygons], points)
+    return Mesh("Suzanne", vertices, [tuple(p.vertices) for p in mesh.polygons], points, {"mouth": SUZANNE_LIPS})
+
+
+# Her lips' edges from the subject's right corner to the left.
+SUZANNE_LIPS = (np.array([222, 129, 221]), np.array([222, 220, 218, 216, 217, 219, 221]))

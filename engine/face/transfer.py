@@ -138,7 +138,7 @@ def give_shapes(
         else:
             continue
         shapes = bent_to(target, own, shapes, ids, values, RADIUS[opening.name])
-        held[ids] = True
+        held[opening.pinned] = True
         if ball is not None:
             shapes = kept_off(work.surface.points, shapes, names, sides, opening, ball)
     told("close", 2, 3)

@@ -7,9 +7,10 @@ import numpy as np
 
 from .registration_surface import Neighbours, Surface, triangle_normals
 
-ROUNDS = 100
-SHARE = 0.7  # of the way to its neighbours' mean that a vertex goes in a round
-REST_FACING = 0.15  # least cosine at rest between a triangle and what is about it, to be judged at all
+ROUNDS, LAST_ROUNDS = 60, 80  # in the last ones the corners of what is still turned over go too, and nothing else
+SHARE, LAST_SHARE = 0.7, 0.5  # of the way to its neighbours' mean that a vertex goes in a round
+GIVING = 0.0008  # m that held vertices may give way in the last rounds
+REST_FACING = 0.5  # least cosine at rest between a triangle and what is about it, to be judged: no crease is turned over
 
 
 def facing(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -47,18 +48,31 @@ def smoothed_out(
 ) -> tuple[np.ndarray, int]:
     """The displacement (V, 3), smoothed where it turns triangles over until it turns none, and how many are left.
 
-    held: (V,) vertices that must stay as they are (edges of lips and lids).
+    held: (V,) vertices that should stay as they are (edges of lips and lids); in the last rounds they give way by GIVING at most.
     """
     best, fewest = displacement, len(flipped(surface, displacement, judge))
     current = displacement.copy()
-    for number in range(ROUNDS if fewest else 0):
+    for number in range(ROUNDS + LAST_ROUNDS if fewest else 0):
         bad = flipped(surface, current, judge)
+        if number == ROUNDS:
+            current = best.copy()
+            bad = flipped(surface, current, judge)
         if len(bad) < fewest:
             best, fewest = current.copy(), len(bad)
         if not len(bad):
             break
         mask = np.zeros(len(current), bool)
         mask[surface.triangles[bad]] = True
-        mask = neighbours.spread(mask, 1 + number // 20) & ~held
-        current[mask] += SHARE * (neighbours.means(current)[mask] - current[mask])
+        last = number >= ROUNDS
+        if not last:
+            mask = neighbours.spread(mask, 1 + number // 20) & ~held
+        if last and number % 2:  # a triangle whose corners move alike is not turned
+            for triangle in surface.triangles[bad]:
+                current[triangle] += LAST_SHARE * (current[triangle].mean(0) - current[triangle])
+        else:
+            share = LAST_SHARE if last else SHARE
+            current[mask] += share * (neighbours.means(current)[mask] - current[mask])
+        off = current[held] - displacement[held]
+        length = np.linalg.norm(off, axis=1, keepdims=True)
+        current[held] = displacement[held] + off * np.minimum(1, GIVING / np.maximum(length, 1e-12))
     return best, fewest

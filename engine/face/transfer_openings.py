@@ -38,12 +38,15 @@ ZONE = {
 }
 CREST = 0.0004  # m: what lies this near the outermost line is part of the edge
 CORNER, CORNER_DEPTH = 0.75, 0.0005  # the sides join in a corner no nearer to the middle and (m) no deeper than this
+CLEAR = 0.002  # m between the rims as drawn from which on a vertex in between surely belongs to the nearer one
 SEALED = 0.6  # sides that join nearer than this to the middle are not apart
 NARROWING = 0.75  # share by which the zone behind the rim is less deep at the corners, where the inner side is near
 # m behind an edge to which its inner side goes along with it, and how steeply that may lead away; the same before it
 INSIDE, RIM = (0.0045, 1.0), (0.003, 0.35)
+FRONT = 0.2  # m that an edge must reach farther for each m that it lies behind another, to be the outermost
 SHUT = 0.10  # an eye whose aperture is less than this share of its width is closed at rest
 STATIONS = 49
+PINNED = 0.88  # share of the width within which the closed lines must stay closed whatever else is mended
 SEEDS = 21
 LONGEST = 1.25  # times half the width: how far from the middle an opening may end
 
@@ -118,6 +121,12 @@ class Opening:
     def is_upper(self) -> np.ndarray:
         """For each of `vertices`."""
         return np.arange(len(self.vertices)) < len(self.upper.vertices)
+
+    @property
+    def pinned(self) -> np.ndarray:
+        """The vertices that the two lines themselves run over, but near the corners."""
+        near = np.abs(self.stations) < PINNED * np.abs(self.stations).max()
+        return np.unique(np.concatenate([v[near] for e in (self.upper, self.lower) for v in (e.a, e.b)]))
 
     def at_vertices(self, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
         """(N, C) for `vertices` what (stations, C) values of the upper and of the lower line say there."""
@@ -196,7 +205,7 @@ def find_opening(
         return None
     grain = float(np.median(np.linalg.norm(surface.points[close[:, 0]] - surface.points[close[:, 1]], axis=1)))
     grain = min(grain, frame.half)  # on a coarse mesh the rim as drawn and the mesh's own lie farther apart
-    zones, lines = {}, {}
+    zones, lines, heights = {}, {}, {}
     for upper in (True, False):
         line = frame.of(points[_half_of(rim, upper)])
         line = line[np.argsort(line[:, 0])]
@@ -205,7 +214,11 @@ def find_opening(
         zone = (np.abs(local[:, 1] - y) < across + 0.5 * grain) & (local[:, 2] - z > -deep)
         zone &= (local[:, 2] - z < before + 0.5 * grain) & (np.abs(local[:, 0]) < LONGEST + grain / frame.half)
         zones[upper] = zone & (sides == SIDES[name, upper])
-        lines[upper] = line
+        lines[upper], heights[upper] = line, y
+    # What lies nearer to the other side's rim than to its own has been told apart wrongly, as behind the corners it may be.
+    middle, clear = (heights[True] + heights[False]) / 2, heights[True] - heights[False] > CLEAR
+    zones[True] &= ~(clear & (local[:, 1] < middle))
+    zones[False] &= ~(clear & (local[:, 1] > middle))
     corners, apart = _corners(local, edges, zones, lines, joined_behind, 0.2 * grain)
     ends = [-1.0, 1.0]
     for k, corner in enumerate(corners):
@@ -213,7 +226,9 @@ def find_opening(
             ends[k] = float(local[corner, 0])
             zones[True][corner] = zones[False][corner] = True
     stations = ends[0] + (ends[1] - ends[0]) * (1 - np.cos(np.linspace(0, np.pi, STATIONS))) / 2
-    upper_edge, lower_edge = (_outermost(local, edges, zones[upper], stations, upper) for upper in (True, False))
+    upper_edge, lower_edge = (
+        _outermost(local, edges, zones[upper], stations, upper, lines[upper]) for upper in (True, False)
+    )
     if upper_edge is None or lower_edge is None:
         return None
     own = ~np.isin(lower_edge.vertices, upper_edge.vertices)
@@ -263,7 +278,9 @@ def _corners(
     return (found[0], found[1]), True
 
 
-def _outermost(local: np.ndarray, edges: np.ndarray, zone: np.ndarray, stations: np.ndarray, upper: bool) -> Edge | None:
+def _outermost(
+    local: np.ndarray, edges: np.ndarray, zone: np.ndarray, stations: np.ndarray, upper: bool, rim: np.ndarray
+) -> Edge | None:
     """The lowest line of the upper side (highest of the lower) along the mesh's own edges, station by station."""
     own = edges[zone[edges].all(1)]
     own = np.where((local[own[:, 0], 0] <= local[own[:, 1], 0])[:, None], own, own[:, ::-1])
@@ -275,7 +292,9 @@ def _outermost(local: np.ndarray, edges: np.ndarray, zone: np.ndarray, stations:
     at = np.clip(stations, start.min() + 1e-6, end.max() - 1e-6)
     crosses = (start <= at[:, None]) & (at[:, None] <= end) & (end - start > 1e-9)
     share = np.where(crosses, (at[:, None] - start) / np.maximum(end - start, 1e-9), 0)
-    y = sign * (local[own[:, 0], 1] + share * (local[own[:, 1], 1] - local[own[:, 0], 1]))
+    behind = np.maximum(np.interp(local[:, 0], rim[:, 0], rim[:, 2]) - local[:, 2], 0)
+    high = sign * local[:, 1] + FRONT * behind
+    y = high[own[:, 0]] + share * (high[own[:, 1]] - high[own[:, 0]])
     which = np.where(crosses, y, np.inf).argmin(1)
     rows = np.arange(len(at))
     good = crosses[rows, which]

@@ -6,6 +6,7 @@ from ...engine.messages import FindPoints, GiveShapes
 from .. import give_shapes, session
 from ..engine_client import EngineError
 from ..give_shapes import GiveShapesError
+from .greyed import Greyed
 
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -53,53 +54,41 @@ def _begin(operator: bpy.types.Operator, context: bpy.types.Context, asked: type
     return {"FINISHED"}
 
 
-class FACEDIFF_OT_find_points(bpy.types.Operator):
+class FACEDIFF_OT_find_points(Greyed, bpy.types.Operator):
     """Find eyes, mouth, nose, brows and chin of a face that looks along -Y: points on it that you can drag"""
 
     bl_idname = "facediff.find_points"
     bl_label = "Find Landmarks"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there is a mesh that can be given shapes."""
-        if reason := why_not(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Hand the mesh to the engine; the timer does the rest."""
         return _begin(self, context, FindPoints)
 
 
-class FACEDIFF_OT_give_shapes(bpy.types.Operator):
+class FACEDIFF_OT_give_shapes(Greyed, bpy.types.Operator):
     """Carry ARKit's 52 shapes over from the starter head. The mesh itself is not changed, and one undo takes them back"""
 
     bl_idname = "facediff.give_shapes"
     bl_label = "Give Shapes"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether its points are there."""
-        if reason := why_not_give(context):
-            cls.poll_message_set(reason)
-        return not reason
+    why_not = staticmethod(why_not_give)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Hand mesh and points to the engine; the timer does the rest."""
         return _begin(self, context, GiveShapes)
 
 
-class FACEDIFF_OT_cancel_give_shapes(bpy.types.Operator):
+def why_no_cancel(_context: bpy.types.Context) -> str:
+    """One sentence when there is nothing to cancel, or ""."""
+    return "" if give_shapes.current.work is not None else "Nothing is under way."
+
+
+class FACEDIFF_OT_cancel_give_shapes(Greyed, bpy.types.Operator):
     """Cancel; nothing is changed"""
 
     bl_idname = "facediff.cancel_give_shapes"
     bl_label = "Cancel"
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        """Only while something is under way."""
-        cls.poll_message_set("Nothing is under way")
-        return give_shapes.current.work is not None
+    why_not = staticmethod(why_no_cancel)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Ask the engine to end it."""
@@ -147,19 +136,19 @@ class FACEDIFF_OT_apply_shapes(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class FACEDIFF_OT_remove_points(bpy.types.Operator):
+def why_no_removal(context: bpy.types.Context) -> str:
+    """One sentence when there are no points to remove, or ""."""
+    obj = chosen(context)
+    return "" if obj is not None and give_shapes.points_of(obj) else "There are no points on the mesh."
+
+
+class FACEDIFF_OT_remove_points(Greyed, bpy.types.Operator):
     """Take the points off the mesh; shapes that it was given stay"""
 
     bl_idname = "facediff.remove_points"
     bl_label = "Remove Points"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Whether there are any."""
-        cls.poll_message_set("There are no points on the mesh")
-        obj = chosen(context)
-        return obj is not None and bool(give_shapes.points_of(obj))
+    why_not = staticmethod(why_no_removal)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Delete the empties."""
