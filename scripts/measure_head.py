@@ -218,11 +218,11 @@ def mirror(head: HeadModel, _options: argparse.Namespace) -> list[Row]:
 def teeth(head: HeadModel, options: argparse.Namespace) -> list[Row]:
     """Teeth through the face, over the story."""
     measure = Teeth(head)
-    story = take(options.story, "neutral", STORY_SECONDS, options.cache)[::3]
+    story = take(options.story, "neutral", STORY_SECONDS, options.cache)[::6]
     closed, opened = weights_of()[None], weights_of(jawOpen=1, mouthClose=1)[None]
     rows = []
     for name, weights in (("at rest", closed), ("jawOpen + mouthClose", opened), ("each shape at 1", single_poses()),
-                          (f"{STORY_SECONDS:.0f} s take, every third frame", story)):  # fmt: skip
+                          (f"{STORY_SECONDS:.0f} s take, every sixth frame", story)):  # fmt: skip
         out = [measure.poking_out(posed) for posed in poses(head, weights)]
         flesh = [measure.in_flesh(posed) for posed in poses(head, weights)]
         worst = int(np.argmax(out))
