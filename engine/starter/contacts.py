@@ -31,14 +31,14 @@ def apply_contacts(face: np.ndarray, close: np.ndarray, fv: np.ndarray) -> np.nd
 
     parting = [at(f"{n}{s}") for n in ("mouthLowerDown", "mouthUpperUp") for s in ("Left", "Right")]
     lower = parting[:2]
-    face[:, parting] *= (1 - close)[:, None]
+    face[:, parting] *= ((1 - close) ** 2)[:, None]
     face[:, lower] *= (1 - fv)[:, None]
     face[:, at("mouthFunnel")] *= (1 - close) * (1 - 0.8 * fv)
     face[:, at("tongueOut")] *= 1 - np.maximum(close, fv)
     face[:, at("jawOpen")] *= 1 - 0.35 * close - 0.25 * fv
     face[:, at("jawForward")] *= 1 - 0.75 * close
     sneer = close * np.clip(face[:, [at("noseSneerLeft"), at("noseSneerRight")]], 0, 1).mean(axis=1)
-    face[:, at("mouthClose")] = face[:, at("jawOpen")] * np.maximum(close, 0.55 * fv) + SNEER_CLOSE * sneer
+    face[:, at("mouthClose")] = face[:, at("jawOpen")] * np.maximum(close, 0.62 * fv) + SNEER_CLOSE * sneer
     for side in ("Left", "Right"):
         face[:, at("mouthPress" + side)] = np.maximum(face[:, at("mouthPress" + side)], 0.30 * close)
         face[:, at("mouthUpperUp" + side)] = np.maximum(face[:, at("mouthUpperUp" + side)], 0.12 * fv * (1 - close))

@@ -9,22 +9,28 @@ import numpy as np
 
 from .phones import PHONES
 
-# Contact probabilities are sharpened: below the first value the lips stay apart, above the second they touch.
-CLOSE_RANGE = (0.20, 0.30)
-FV_RANGE = (0.15, 0.70)
+# Contact probabilities are sharpened: CLOSE_WIDTH (FV_WIDTH) under the top the lips stay apart, from the top on they touch.
+CLOSE_WIDTH = 0.10
+FV_TOP, FV_WIDTH = 0.70, 0.55
 # Frames on both sides in which a contact's peak is looked for: beside a sure contact, a probability that would otherwise
 # be enough is only its shoulder (a frame of 40 ms counts as closed when any part of it is).
 PEAK_REACH = 2
-# How much the phone head has to say in a closure: the probability is p^(1 - share) * evidence^share.
-PHONE_SHARE = 0.3
+# From noisy to quiet recordings (dB of `front_end.signal_to_noise`): the probability from which the lips touch, and how
+# much the phone head has to say in it, p^(1 - share) * evidence^share. Noise makes the regressor less sure of every closure.
+NOISE_RANGE = (20.0, 26.0)
+CLOSE_TOPS = (0.15, 0.30)
+PHONE_SHARES = (0.6, 0.3)
 BILABIALS = [PHONES.index(name) for name in "pbm"]
 
 
-def lip_contacts(logits: np.ndarray, conditions: np.ndarray) -> np.ndarray:
-    """The regressor's contact logits (T, 2) and the encoder's conditions (T, C) to strengths (T, 2) of close and fv."""
+def lip_contacts(logits: np.ndarray, conditions: np.ndarray, signal_to_noise: float) -> np.ndarray:
+    """The regressor's contact logits (T, 2), the encoder's conditions (T, C) and the recording's quality (dB) to strengths
+    (T, 2) of close and fv."""
     contacts = 1 / (1 + np.exp(-logits))
-    contacts[:, 0] = contacts[:, 0] ** (1 - PHONE_SHARE) * bilabial_evidence(conditions) ** PHONE_SHARE
-    return sharpen(contacts)
+    share = np.interp(signal_to_noise, NOISE_RANGE, PHONE_SHARES)
+    contacts[:, 0] = contacts[:, 0] ** (1 - share) * bilabial_evidence(conditions) ** share
+    top = float(np.interp(signal_to_noise, NOISE_RANGE, CLOSE_TOPS))
+    return np.stack([sharpen(contacts[:, 0], top, CLOSE_WIDTH), sharpen(contacts[:, 1], FV_TOP, FV_WIDTH)], axis=1)
 
 
 def bilabial_evidence(conditions: np.ndarray) -> np.ndarray:
@@ -34,15 +40,11 @@ def bilabial_evidence(conditions: np.ndarray) -> np.ndarray:
     return np.maximum(posteriors[:, BILABIALS].sum(axis=1).reshape(-1, 2).max(axis=1), 1e-3)
 
 
-def sharpen(contacts: np.ndarray) -> np.ndarray:
-    """(T, 2) probabilities of close and fv to contact strengths: a smooth step over CLOSE_RANGE and FV_RANGE, which moves
-    up to the greatest probability near the frame where that is higher."""
-    peaks = running_max(contacts, PEAK_REACH)
-    strengths = []
-    for probability, peak, (low, high) in zip(contacts.T, peaks.T, (CLOSE_RANGE, FV_RANGE), strict=True):
-        top = np.maximum(high, peak)
-        strengths.append(smooth_step(probability, top - (high - low), top))
-    return np.stack(strengths, axis=1)
+def sharpen(probability: np.ndarray, top: float, width: float) -> np.ndarray:
+    """(T,) probabilities of a contact to its strengths: a smooth step from top - width to top, which moves up to the
+    greatest probability near the frame where that is higher."""
+    tops = np.maximum(top, running_max(probability[:, None], PEAK_REACH)[:, 0])
+    return smooth_step(probability, tops - width, tops)
 
 
 def running_max(values: np.ndarray, reach: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from ..model_folder import read_config, whole_model
 from ..motion import ROTATION_NAMES, FaceMotion
 from ..tensor_file import read_tensors
 from .contacts import HEAD, apply_contacts
-from .front_end import hear
+from .front_end import hear, signal_to_noise
 from .mouth_shaping import lip_contacts, smooth_step
 from .networks import Networks
 from .resample import contacts_at, values_at
@@ -164,9 +164,11 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     """The networks' part that is no diffusion. samples: (S,) at 16 kHz; felt: (T, E)."""
     networks = model.networks
     felt = np.ascontiguousarray(felt, dtype=np.float32)
-    conditions = networks.conditions(hear(samples, model.bands), len(felt))
+    frames = hear(samples, model.bands)
+    conditions = networks.conditions(frames, len(felt))
     mouth, contact_logits = networks.mouth(conditions, felt)
-    return Heard(conditions, felt, mouth, lip_contacts(contact_logits, conditions), networks.silence(conditions))
+    contacts = lip_contacts(contact_logits, conditions, signal_to_noise(frames[:, :MEL_BANDS]))
+    return Heard(conditions, felt, mouth, contacts, networks.silence(conditions))
 
 
 def starting_noise(model: Starter, own_seed: int, frames: int) -> np.ndarray:

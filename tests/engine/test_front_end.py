@@ -6,7 +6,7 @@ from scipy.signal import butter, sosfilt
 
 from engine.audio import MEL_BANDS, SAMPLE_RATE, log_mel
 from engine.starter.augment import at_frames, augment_mel, other_throat, other_voice, speaking_pace
-from engine.starter.front_end import BANDS, above_noise, hear
+from engine.starter.front_end import BANDS, above_noise, hear, signal_to_noise
 
 
 @pytest.fixture
@@ -82,3 +82,11 @@ def test_another_throat_moves_formants_and_no_times(speech):
     assert np.abs(moved - mel).max() > 0.1
     np.testing.assert_allclose(np.corrcoef(moved.mean(axis=1), mel.mean(axis=1))[0, 1], 1, atol=0.02)
     assert augment_mel(mel, np.random.default_rng(0)).shape == mel.shape
+
+
+def test_noise_is_told_from_a_quiet_room_at_any_level(speech):
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 1, len(speech)).astype(np.float32)
+    quality = {db: signal_to_noise(log_mel(speech + noise * speech.std() * 10 ** (-db / 20))) for db in (5, 15, 25, 60)}
+    assert quality[5] < quality[15] < quality[25] < quality[60]
+    assert signal_to_noise(log_mel(0.1 * speech)) == pytest.approx(signal_to_noise(log_mel(speech)), abs=0.5)

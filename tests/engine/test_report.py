@@ -95,7 +95,7 @@ def test_the_envelope_finds_the_delay():
 
 def test_beside_a_sure_contact_a_shoulder_is_open():
     sure = np.array([0.0, 0.55, 1.0, 0.55, 0.0, 0.0, 0.0, 0.0, 0.62, 0.0])
-    close = sharpen(np.stack([sure, sure], axis=1))[:, 0]
+    close = sharpen(sure, 0.6, 0.4)
     assert close[2] == 1 and close[1] == 0 and close[8] == 1 and close[5] == 0
 
 
@@ -104,8 +104,17 @@ def test_a_closure_needs_the_phone_head_too():
     logits[[2, 6], 0] = 1.0  # 0.73
     conditions = np.zeros((9, 2 * (4 + len(PHONES))), np.float32)
     conditions[2, 4 + PHONES.index("b")] = 0.9  # in the first half of frame 2; nothing of the kind near frame 6
-    close = lip_contacts(logits, conditions)[:, 0]
+    close = lip_contacts(logits, conditions, 40.0)[:, 0]
     assert close[2] == 1 and close[6] < 0.05
+
+
+def test_in_noise_a_weaker_closure_is_enough():
+    logits = np.full((9, 2), -9.0)
+    logits[4, 0] = -1.1  # 0.25
+    conditions = np.zeros((9, 2 * (4 + len(PHONES))), np.float32)
+    conditions[4, 4 + PHONES.index("p")] = 0.25
+    quiet, noisy = (lip_contacts(logits, conditions, quality)[:, 0] for quality in (40.0, 16.0))
+    assert noisy[4] == 1 and quiet[4] < 1 and np.abs(noisy[:3]).max() == 0
 
 
 def test_the_command_reports_on_a_sound_without_labels(tmp_path, capsys):
