@@ -219,7 +219,9 @@ def find_opening(
     middle, clear = (heights[True] + heights[False]) / 2, heights[True] - heights[False] > CLEAR
     zones[True] &= ~(clear & (local[:, 1] < middle))
     zones[False] &= ~(clear & (local[:, 1] > middle))
-    corners, apart = _corners(local, edges, zones, lines, joined_behind, 0.2 * grain)
+    whole = {upper: sides == SIDES[name, upper] for upper in (True, False)}
+    apart = _apart(local, edges, whole, lines, across + grain, joined_behind)
+    corners = _corners(local, edges, zones, lines, 0.2 * grain) if apart else (None, None)
     ends = [-1.0, 1.0]
     for k, corner in enumerate(corners):
         if corner is not None:
@@ -250,32 +252,48 @@ def find_opening(
     return Opening(name, frame, stations, upper_edge, lower_edge, apart, wide, along[0], along[1], across_behind)
 
 
-def _corners(
-    local: np.ndarray,
-    edges: np.ndarray,
-    zones: dict[bool, np.ndarray],
-    lines: dict[bool, np.ndarray],
-    behind: float,
-    slack: float,
-) -> tuple[tuple[int | None, int | None], bool]:
-    """The vertices where the opening ends on the right and on the left (of the innermost edges of the mesh that join the two
-    sides there), and whether the sides are apart between."""
-    up, down = zones[True], zones[False]
+def _joins(
+    local: np.ndarray, edges: np.ndarray, of: dict[bool, np.ndarray], lines: dict[bool, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mesh's edges between the two sides (N, 2), their middles (N, 3) and how far in front of the rims these lie (N,)."""
+    up, down = of[True], of[False]
     joins = edges[(up[edges[:, 0]] & down[edges[:, 1]]) | (down[edges[:, 0]] & up[edges[:, 1]])]
     middle = (local[joins[:, 0]] + local[joins[:, 1]]) / 2
-    depth = np.minimum(*(middle[:, 2] - np.interp(middle[:, 0], line[:, 0], line[:, 2]) for line in lines.values()))
+    before = np.minimum(*(middle[:, 2] - np.interp(middle[:, 0], line[:, 0], line[:, 2]) for line in lines.values()))
+    return joins, middle, before
+
+
+def _apart(
+    local: np.ndarray,
+    edges: np.ndarray,
+    of: dict[bool, np.ndarray],
+    lines: dict[bool, np.ndarray],
+    across: float,
+    behind: float,
+) -> bool:
+    """Whether the mesh does not go on from one side to the other near the middle of the opening and its front."""
+    joins, middle, before = _joins(local, edges, of, lines)
+    high, low = (np.interp(middle[:, 0], lines[upper][:, 0], lines[upper][:, 1]) for upper in (True, False))
+    near = (middle[:, 1] < high + across) & (middle[:, 1] > low - across) & (before > -behind)
+    return not bool((near & (np.abs(local[joins, 0]).max(1) < SEALED)).any())
+
+
+def _corners(
+    local: np.ndarray, edges: np.ndarray, zones: dict[bool, np.ndarray], lines: dict[bool, np.ndarray], slack: float
+) -> tuple[int | None, int | None]:
+    """The vertices where the opening ends on the right and on the left: of the innermost edges of the mesh that join the two
+    sides there."""
+    joins, middle, before = _joins(local, edges, zones, lines)
     outer = np.abs(local[joins, 0]).max(1)
-    if (outer[depth > -behind] < SEALED).any():
-        return (None, None), False
     found: list[int | None] = []
     for sign in (-1, 1):
-        rows = np.flatnonzero((depth > -CORNER_DEPTH - slack) & (outer > CORNER) & (np.sign(middle[:, 0]) == sign))
+        rows = np.flatnonzero((before > -CORNER_DEPTH - slack) & (outer > CORNER) & (np.sign(middle[:, 0]) == sign))
         if len(rows):
             join = joins[rows[outer[rows].argmin()]]
             found.append(int(join[np.abs(local[join, 0]).argmax()]))
         else:
             found.append(None)
-    return (found[0], found[1]), True
+    return found[0], found[1]
 
 
 def _outermost(

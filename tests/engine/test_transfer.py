@@ -43,8 +43,8 @@ def given(head, mesh):
 
 
 def give(head, mesh, **changes):
-    arguments = {"vertices": mesh.vertices, "face_sizes": mesh.face_sizes, "face_vertices": mesh.face_vertices}
-    arguments |= {"points": mesh.points, "name": "Ball", **changes}
+    arguments = {name: getattr(mesh, name) for name in ("vertices", "face_sizes", "face_vertices", "points")}
+    arguments |= {"name": "Ball", **changes}
     return transfer.give_shapes(head, **arguments)
 
 
@@ -133,6 +133,26 @@ def test_what_is_no_face_is_refused(head, mesh):
     guess = guessed_points(head, Surface(corners, triangulate(np.full(6, 4), np.array(cube).ravel())))
     with pytest.raises(InputError):
         give(head, mesh, vertices=corners, face_sizes=np.full(6, 4), face_vertices=np.array(cube).ravel(), points=guess)
+
+
+def test_a_mouth_without_an_opening_is_told_and_of_two_faces_one_moves(head):
+    ball = transfer_meshes.sphere_head(36, 44)
+    upper, lower = ball.rims["mouth"]
+    joined = np.arange(len(ball.vertices))
+    joined[lower] = upper
+    sealed = give(head, ball, face_vertices=joined[ball.face_vertices])
+    assert any("has no opening" in note for note in sealed.notes)
+    assert np.abs(sealed.deltas[sealed.names.index("jawOpen")]).max() * sealed.unit > 0.01
+    low = transfer_meshes.low_head()
+    count = len(low.vertices)
+    both = give(
+        head,
+        low,
+        vertices=np.vstack([low.vertices, low.vertices + [3, 0, 0]]),
+        face_sizes=np.tile(low.face_sizes, 2),
+        face_vertices=np.concatenate([low.face_vertices, low.face_vertices + count]),
+    )
+    assert np.abs(both.deltas[:, :count]).max() > 0.1 and not both.deltas[:, count:].any()
 
 
 def test_it_can_be_cancelled(head, mesh):
