@@ -91,7 +91,7 @@ EXPECTATIONS = (
     Expectation("mouthUpperUpLeft", "AU10: upper lip up", (269, 270), UP, 1.8),
     Expectation("noseSneerLeft", "AU9: wing of the nose and upper lip up", (278, 294, 279, 267, 269), UP, 0.6),
 )
-# FaceMesh moves both halves of these alike on any face, so that their sides are told apart on the mesh, at the same points.
+# FaceMesh moves both halves of these alike, so that their sides are told apart on the mesh, at the same points.
 COUPLED = ("mouthLowerDown", "mouthPress", "noseSneer")
 SIDED = 0.6  # the other side may move by at most this share
 
