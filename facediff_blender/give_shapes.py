@@ -206,7 +206,7 @@ def what_is_gone(work: Work) -> str:
     """One sentence on what happened to the mesh meanwhile, or ""."""
     obj = work.mesh.find()
     if obj is None:
-        return "The mesh was deleted meanwhile, so nothing was changed."
+        return "The mesh is gone, so nothing was changed."
     return "" if digest_of(obj) == work.digest else f"'{obj.name}' was changed meanwhile, so nothing was changed: try again."
 
 
@@ -312,31 +312,20 @@ def _about_modifiers(obj: bpy.types.Object) -> list[str]:
 def _redraw() -> None:
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+            for region in area.regions:
+                if area.type == "VIEW_3D" and region.type == "UI":
+                    region.tag_redraw()
 
 
 def _on_timer() -> float | None:
     return session.TICK_SECONDS if tick() else None
 
 
-@bpy.app.handlers.persistent
-def _before_load(*_: object) -> None:
-    abandon("Another file was opened meanwhile, so nothing was changed.")
-    current.say("")
-
-
-def register() -> None:
-    """Watch for file loads."""
-    bpy.app.handlers.load_pre.append(_before_load)
-
-
 def unregister() -> None:
-    """Stop the work, the timer and the watching."""
+    """Stop the work and the timer."""
     abandon("The add-on was disabled.")
     current.say("")
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
-    bpy.app.handlers.load_pre.remove(_before_load)
 
 

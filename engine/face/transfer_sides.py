@@ -24,7 +24,7 @@ from .starter_head import FOLDER, HeadModel
 from .transfer_openings import sides_of
 
 FACEMESH = FOLDER / "facemesh_points.npz"  # where FaceMesh's points lie on the default starter head
-MAX_VERTICES = 200_000
+MAX_VERTICES = 120_000
 FEWEST_IN_FACE = 80
 COVERED = 0.45  # least share of the starter's face that must come to lie on the mesh
 SNAP = 0.02  # m: a point this near the skin is taken to be on it

@@ -168,11 +168,10 @@ CLASSES = (
 
 
 def register() -> None:
-    """Classes, the scene's property, and the watching."""
+    """Classes and the scene's property."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.facediff_give_shapes = bpy.props.PointerProperty(type=FaceDiffGiveShapes)
-    give_shapes.register()
 
 
 def unregister() -> None:

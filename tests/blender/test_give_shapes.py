@@ -219,7 +219,7 @@ def test_the_mesh_stays_as_it_was_when_it_cannot_be(built_in, monkeypatch):
     assert bpy.ops.facediff.give_shapes() == {"FINISHED"}
     bpy.data.objects.remove(obj)
     wait()
-    assert "deleted" in give_shapes.current.message
+    assert "is gone" in give_shapes.current.message
 
 
 def test_keys_that_are_there_stay(built_in):
