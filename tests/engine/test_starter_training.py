@@ -13,7 +13,7 @@ import torch
 from engine.animate import AnimateOptions, animate
 from engine.starter.data import CHUNK_SECONDS, ChunkMaker, EncoderExamples, load_corpus, loudness
 from engine.starter.phones import PHONES
-from engine.starter.train import Plan, Trainer, train
+from engine.starter.train import Plan, Trainer, coarse, train
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,11 @@ def test_the_kept_weights_are_the_mean_over_the_named_steps_and_survive_a_stop(t
     torch.testing.assert_close(mean, (kept[0] + kept[1]) / 2)
     stopped, _ = run(tmp_path / "b", [200, 300], 300, (100, 300))
     torch.testing.assert_close(stopped, mean)
+
+
+def test_coarse_weights_keep_eight_binary_digits():
+    weights = torch.randn(1000).sign() * torch.logspace(-3, 1, 1000)
+    rounded = coarse(weights)
+    assert rounded.dtype == torch.float16
+    assert ((rounded.float() - weights).abs() / weights.abs()).max() < 2**-8
+    assert (rounded.view(torch.int16).abs() & 0b111).max() == 0 and coarse(torch.zeros(2)).abs().max() == 0
