@@ -94,7 +94,7 @@ class Track:
 
     video: path; audio: path of the sound instead of the video's own, which begins at `start`, or None; out, device, seed,
     steps, landmarks, vertices: as of `Generate`; model: "starter" or a folder. occlusion: what hides the face: "none",
-    "auto", "mouth", "upper", "left", "right", "audio_only", or the path of a mask picture or of a folder of them. start,
+    "auto", "mouth", "bottom", "upper", "left", "right", "audio_only", or the path of a mask picture or of a folder of them. start,
     end: s after the video's first frame, None: its end. masks_fps: pictures per second of a mask folder, the first shown at
     second masks_start of the video; None: one per frame of what is followed.
     """

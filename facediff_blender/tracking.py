@@ -17,7 +17,7 @@ from .generation import Generation, Speech
 from .recipe import Passage
 from .strips import StripError, Timing
 
-PARTS = ("none", "auto", "mouth", "upper", "left", "right", "audio_only")
+PARTS = ("none", "auto", "mouth", "bottom", "upper", "left", "right", "audio_only")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ HIDDEN = (
     ("auto", "Found by Itself", "Hands, microphones and other things in front of the face are looked for"),
     ("none", "Nothing", "All of the face is seen"),
     ("mouth", "Mouth", "Mouth, chin and lower cheeks"),
+    ("bottom", "Lower Half", "All that lies under the nose, cheeks and jaw too"),
     ("upper", "Upper Face", "Eyes, brows and forehead"),
     ("left", "Left Half", "The left half of the picture of the face"),
     ("right", "Right Half", "The right half of the picture of the face"),
