@@ -12,7 +12,7 @@ import pytest
 from facediff.facediff_blender import private_folders
 from facediff.facediff_blender.private_folders import PREFIX, STALE_SECONDS
 
-LATER = time.time() + STALE_SECONDS + 60
+LATER = time.time() + 10 * STALE_SECONDS
 
 
 @pytest.fixture(scope="module")
