@@ -101,7 +101,7 @@ def _decode(data: bytes, header: Header) -> np.ndarray:
     raw = np.frombuffer(data, KINDS[header.code, header.bits])
     if header.code == FLOAT:
         with np.errstate(over="ignore"):  # what no float32 can hold becomes infinite, which `load_audio` refuses
-        values = raw.astype(np.float32)
+            values = raw.astype(np.float32)
     elif header.bits == 8:
         values = (raw.astype(np.float32) - 128) / 128
     elif header.bits == 24:
