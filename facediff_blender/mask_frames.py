@@ -28,9 +28,10 @@ def render(mask: bpy.types.Mask, size: tuple[int, int], first: int, last: int, f
     editor = scene.sequence_editor_create()
     try:
         copy.frame_start, copy.frame_end = first, last + 1  # a mask strip plays these frames but the last
-        # Blender may draw a mask wrongly in the first picture of a render (stray ends; 1 of 75 in 4.5, 72 of 261 in 5.0, 0 of
-        # 261 behind another picture): so an empty frame comes before it.
-        editor.strips.new_mask(mask.name, copy, 1, first + 1)
+        # Blender may draw a mask wrongly (stray ends) when it draws one for the first time in a render: 1 of 75 in 4.5, 72 of
+        # 261 in 5.0; behind an empty frame still 1 in some 400. So the first picture is drawn twice, and the first one goes.
+        editor.strips.new_mask(mask.name, copy, 1, first)
+        editor.strips.new_mask(mask.name, copy, 2, first + 1)  # covers the other from there on
         scene.frame_start, scene.frame_end = first, last + 1
         _set_up(scene, size, folder)
         bpy.ops.render.render("EXEC_DEFAULT", animation=True, scene=scene.name)
