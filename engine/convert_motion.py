@@ -64,20 +64,12 @@ def why_not(motion: FaceMotion, kind: str, name: str) -> None:
 
 def in_flame(motion: FaceMotion, table: Table, expressions: int | None = None) -> FaceMotion:
     """The motion of ARKit's channels as expression and jaw; head and eyes turn as they did."""
-    from .face.arkit_flame_solve import to_flame
+    from .face.arkit_flame_solve import motion_to_flame
 
     if expressions is not None:
         table = table.with_expressions(expressions)
-    expression, jaw = to_flame(table, motion.channels, cast(np.ndarray, motion.weights))
-    kept = [j for j, name in enumerate(motion.rotation_names) if name != "jaw"]
-    return FaceMotion(
-        fps=motion.fps,
-        rotation_names=tuple(motion.rotation_names[j] for j in kept),
-        rotations=cast(np.ndarray, motion.rotations)[:, kept],
-        expression=expression,
-        jaw_pose=jaw,
-        meta={**motion.meta, "converted": f"from ARKit's weights by the table of '{table.source}'"},
-    )
+    origin = f"from ARKit's weights by the table of '{table.source}'"
+    return motion_to_flame(table, motion, {**motion.meta, "converted": origin})
 
 
 def in_arkit(motion: FaceMotion, table: Table, steadiness: float = 0.0) -> FaceMotion:

@@ -13,6 +13,7 @@ import math
 import os
 import pickle
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -45,7 +46,7 @@ class Options(Protocol):
         """What must be the same for a resumed run to continue this one."""
 
 
-class TrainingRun:
+class TrainingRun(ABC):
     """One run: a subclass builds its module in `begin`, and says what an epoch, a validation and a model are."""
 
     options: Options
@@ -99,9 +100,9 @@ class TrainingRun:
             progress(self.done, self.epochs, losses)
         return validation or self.validate()
 
+    @abstractmethod
     def validate(self) -> dict[str, float]:
         """Mean losses by name with the weights that would be saved, drawn from the same randomness every time."""
-        raise NotImplementedError
 
     def save(self) -> None:
         """Write training.pt and model/, each whole or not at all."""
@@ -123,13 +124,13 @@ class TrainingRun:
         with self.averaged():
             self._save_model(out / "model", dict(self.module.state_dict()))
 
+    @abstractmethod
     def _save_model(self, folder: Path, tensors: dict[str, Tensor]) -> None:
         """Write the model; tensors: the module's, as they are to be saved."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Train for one epoch, the first of them 0; mean losses by name."""
-        raise NotImplementedError
 
     def follow(self) -> None:
         """Let the averaged weights, where they are kept, follow the trained ones by one step."""

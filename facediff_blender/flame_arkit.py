@@ -6,7 +6,6 @@ The table lies on the mesh object, in the head's own number of expressions, so t
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import bpy
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ..engine.errors import InputError
 from ..engine.face.arkit import ARKIT_52
 from ..engine.face.arkit_flame import Table, same_basis
-from ..engine.face.arkit_flame_solve import to_flame
+from ..engine.face.arkit_flame_solve import motion_to_flame
 from ..engine.face.arkit_flame_table import SUFFIX, load_table
 from ..engine.motion import FaceMotion
 from . import flame_head
@@ -66,13 +65,4 @@ def in_flame(head: bpy.types.Object, motion: FaceMotion) -> FaceMotion:
     size = parameters.shape[1]
     nothing = np.zeros(size - 3)
     table = Table(ARKIT_52, parameters, np.zeros((size, size)), np.zeros(len(ARKIT_52)), nothing, len(head.data.vertices))
-    expression, jaw = to_flame(table, motion.channels, cast(np.ndarray, motion.weights))
-    kept = [n for n, name in enumerate(motion.rotation_names) if name != "jaw"]
-    return FaceMotion(
-        fps=motion.fps,
-        rotation_names=tuple(motion.rotation_names[n] for n in kept),
-        rotations=cast(np.ndarray, motion.rotations)[:, kept],
-        expression=expression,
-        jaw_pose=jaw,
-        meta=motion.meta,
-    )
+    return motion_to_flame(table, motion, motion.meta)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
+from ..motion import FaceMotion
 from .arkit_flame import Table
 from .flame_fit import JAW_HIGHEST, JAW_LOWEST
 
@@ -26,6 +28,20 @@ def to_flame(table: Table, channels: Sequence[str], weights: np.ndarray) -> tupl
         there, here = np.array(rows).T
         parameters = np.asarray(weights, np.float64)[:, here] @ table.parameters[there]
     return parameters[:, :-3].astype(np.float32), np.clip(parameters[:, -3:], JAW_LOWEST, JAW_HIGHEST).astype(np.float32)
+
+
+def motion_to_flame(table: Table, motion: FaceMotion, meta: dict[str, Any]) -> FaceMotion:
+    """A motion of ARKit's weights as expression and jaw; head and eyes turn as they did, the jaw's own turn becomes its pose."""
+    expression, jaw = to_flame(table, motion.channels, cast(np.ndarray, motion.weights))
+    kept = [j for j, name in enumerate(motion.rotation_names) if name != "jaw"]
+    return FaceMotion(
+        fps=motion.fps,
+        rotation_names=tuple(motion.rotation_names[j] for j in kept),
+        rotations=cast(np.ndarray, motion.rotations)[:, kept],
+        expression=expression,
+        jaw_pose=jaw,
+        meta=meta,
+    )
 
 
 def to_arkit(table: Table, expression: np.ndarray, jaw: np.ndarray, steadiness: float = 0.0) -> np.ndarray:
