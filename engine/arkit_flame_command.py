@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the table; exit status 0. Raises InputError, and then nothing is written."""
-    from .face.arkit_flame_make import make_table
-    from .face.arkit_flame_table import SUFFIX, save_table
+    from .face.arkit_flame.file import SUFFIX, save_table
+    from .face.arkit_flame.make import make_table
 
     out = options.out or options.flame.with_suffix(SUFFIX)
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):

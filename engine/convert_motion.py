@@ -13,7 +13,7 @@ from .errors import InputError
 from .motion import FaceMotion, MotionError
 
 if TYPE_CHECKING:
-    from .face.arkit_flame import Table
+    from .face.arkit_flame.fit import Table
 
 KINDS = ("arkit", "flame")
 
@@ -64,7 +64,7 @@ def why_not(motion: FaceMotion, kind: str, name: str) -> None:
 
 def in_flame(motion: FaceMotion, table: Table, expressions: int | None = None) -> FaceMotion:
     """The motion of ARKit's channels as expression and jaw; head and eyes turn as they did."""
-    from .face.arkit_flame_solve import motion_to_flame
+    from .face.arkit_flame.solve import motion_to_flame
 
     if expressions is not None:
         table = table.with_expressions(expressions)
@@ -74,7 +74,7 @@ def in_flame(motion: FaceMotion, table: Table, expressions: int | None = None) -
 
 def in_arkit(motion: FaceMotion, table: Table, steadiness: float = 0.0) -> FaceMotion:
     """The motion of expression and jaw as ARKit's weights; steadiness in m, as `to_arkit` takes it."""
-    from .face.arkit_flame_solve import to_arkit
+    from .face.arkit_flame.solve import to_arkit
 
     jaw = np.zeros((motion.frames, 3)) if motion.jaw_pose is None else motion.jaw_pose
     return FaceMotion(
@@ -97,9 +97,9 @@ def _loaded(path: Path) -> FaceMotion:
 
 
 def _table(options: argparse.Namespace) -> Table:
-    from .face.arkit_flame import basis_sizes, same_basis
-    from .face.arkit_flame_make import flame_model, make_table
-    from .face.arkit_flame_table import SUFFIX, load_table
+    from .face.arkit_flame.file import SUFFIX, load_table
+    from .face.arkit_flame.fit import basis_sizes, same_basis
+    from .face.arkit_flame.make import flame_model, make_table
 
     if options.table is not None:
         return load_table(options.table)

@@ -118,7 +118,7 @@ class Track:
 
 @dataclass(frozen=True)
 class FindPoints:
-    """Where are the points of this face? Answered as `Generate`; out is a file of points, see face/transfer_file.py.
+    """Where are the points of this face? Answered as `Generate`; out is a file of points, see face/transfer/file.py.
 
     mesh: path of a mesh file; name: what to call it in sentences. Its face looks along +z with +y up.
     """
@@ -131,7 +131,7 @@ class FindPoints:
 
 @dataclass(frozen=True)
 class GiveShapes:
-    """Make ARKit's 52 shapes for a mesh. Answered as `Generate`; out is a file of shapes, see face/transfer_file.py.
+    """Make ARKit's 52 shapes for a mesh. Answered as `Generate`; out is a file of shapes, see face/transfer/file.py.
 
     mesh: path of a mesh file with points; name: what to call it in sentences.
     """

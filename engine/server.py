@@ -178,8 +178,8 @@ def shape_mesh(
 ) -> Savable:
     """Find a mesh's points (by their look with the full engine, by its form with the built-in one), or give it shapes.
     Raises InputError."""
-    from .face.transfer_file import load_mesh
-    from .face.transfer_jobs import find_points, shapes_for
+    from .face.transfer.file import load_mesh
+    from .face.transfer.jobs import find_points, shapes_for
 
     mesh = load_mesh(request.mesh)
     if isinstance(request, GiveShapes):
@@ -191,7 +191,7 @@ def shape_mesh(
 def shares_of(request: Job) -> Mapping[str, float]:
     """How much of a job's time each of its stages takes."""
     if isinstance(request, (FindPoints, GiveShapes)):
-        from .face.transfer_jobs import FIND_SHARES, GIVE_SHARES
+        from .face.transfer.jobs import FIND_SHARES, GIVE_SHARES
 
         return GIVE_SHARES if isinstance(request, GiveShapes) else FIND_SHARES
     if not isinstance(request, Track):

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..engine.errors import InputError
 from ..engine.face.arkit import ARKIT_52
-from ..engine.face.arkit_flame import Table, same_basis
-from ..engine.face.arkit_flame_solve import motion_to_flame
-from ..engine.face.arkit_flame_table import SUFFIX, load_table
+from ..engine.face.arkit_flame.file import SUFFIX, load_table
+from ..engine.face.arkit_flame.fit import Table, same_basis
+from ..engine.face.arkit_flame.solve import motion_to_flame
 from ..engine.motion import FaceMotion
 from . import flame_head
 

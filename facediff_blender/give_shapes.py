@@ -16,9 +16,9 @@ import numpy as np
 
 from ..engine.errors import InputError
 from ..engine.face.arkit import ARKIT_52
-from ..engine.face.registration_points import ESSENTIAL, POINTS
-from ..engine.face.transfer_file import MeshFile, load_points, load_shapes
-from ..engine.face.transfer_sides import MAX_VERTICES
+from ..engine.face.registration.points import ESSENTIAL, POINTS
+from ..engine.face.transfer.file import MeshFile, load_points, load_shapes
+from ..engine.face.transfer.sides import MAX_VERTICES
 from ..engine.messages import FindPoints
 from . import heads, session
 from .jobs import Job, Jobs, JobState

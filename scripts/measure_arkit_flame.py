@@ -21,12 +21,12 @@ from synthetic_flame import synthetic_flame  # noqa: E402
 
 from engine.detection import face_mesh  # noqa: E402
 from engine.face.arkit import ARKIT_52  # noqa: E402
-from engine.face.arkit_flame import fit_table  # noqa: E402
-from engine.face.arkit_flame_make import importance, shapes_on  # noqa: E402
-from engine.face.arkit_flame_solve import to_arkit, to_flame  # noqa: E402
-from engine.face.embedding import Detector, Landmarks, embed_landmarks  # noqa: E402
-from engine.face.embedding_face import INNER, LOWER_CONTACT, LOWER_LIP, UPPER_CONTACT, UPPER_LIP, mean_face  # noqa: E402
-from engine.face.embedding_mesh import fans  # noqa: E402
+from engine.face.arkit_flame.fit import fit_table  # noqa: E402
+from engine.face.arkit_flame.make import importance, shapes_on  # noqa: E402
+from engine.face.arkit_flame.solve import to_arkit, to_flame  # noqa: E402
+from engine.face.embedding.landmarks import Detector, Landmarks, embed_landmarks  # noqa: E402
+from engine.face.embedding.mean_face import INNER, LOWER_CONTACT, LOWER_LIP, UPPER_CONTACT, UPPER_LIP, mean_face  # noqa: E402
+from engine.face.embedding.mesh import fans  # noqa: E402
 from engine.face.flame import FlameModel, flame_from_arrays, load_flame, pose_flame  # noqa: E402
 from engine.face.starter_head import ASSET, HeadModel, load_starter_head, pose_landmarks68  # noqa: E402
 from engine.motion import FaceMotion  # noqa: E402

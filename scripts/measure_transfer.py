@@ -26,12 +26,12 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).
 
 import transfer_meshes  # noqa: E402
 
-from engine.face.registration_points import POINTS, points_of_68  # noqa: E402
+from engine.face.registration.points import POINTS, points_of_68  # noqa: E402
 from engine.face.starter_head import load_starter_head  # noqa: E402
-from engine.face.transfer import GivenShapes, give_shapes  # noqa: E402
-from engine.face.transfer_file import MeshFile  # noqa: E402
-from engine.face.transfer_jobs import find_points  # noqa: E402
-from engine.face.transfer_sides import FACEMESH  # noqa: E402
+from engine.face.transfer.file import MeshFile  # noqa: E402
+from engine.face.transfer.give import GivenShapes, give_shapes  # noqa: E402
+from engine.face.transfer.jobs import find_points  # noqa: E402
+from engine.face.transfer.sides import FACEMESH  # noqa: E402
 
 SMILE, BLINK = {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"eyeBlinkLeft": 1, "eyeBlinkRight": 1}
 POSES = ({}, {"jawOpen": 1}, SMILE, BLINK, {"mouthPucker": 1}, {"jawOpen": 1, "mouthClose": 1})

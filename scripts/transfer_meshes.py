@@ -14,7 +14,7 @@ Face = tuple[int, ...]
 
 @dataclass
 class Mesh:
-    """vertices (V, 3), polygons of any size, and points by name (engine/face/registration_points.py). rims: "mouth", "right eye",
+    """vertices (V, 3), polygons of any size, and points by name (engine/face/registration/points.py). rims: "mouth", "right eye",
     "left eye" -> the vertices of the upper and of the lower edge from corner to corner, where the procedure knows them."""
 
     name: str

@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.errors import InputError
-from ...engine.face.arkit_flame_table import SUFFIX, load_table
+from ...engine.face.arkit_flame.file import SUFFIX, load_table
 from .. import flame_arkit, flame_head, preferences
 from ..engine_process import choose_engine, clean_environment
 

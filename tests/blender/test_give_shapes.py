@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import transfer_meshes  # noqa: E402
 from addon_from_tree import load_addon  # noqa: E402
 from facediff_tree.engine.face.arkit import ARKIT_52  # noqa: E402
-from facediff_tree.engine.face.registration_points import POINTS  # noqa: E402
+from facediff_tree.engine.face.registration.points import POINTS  # noqa: E402
 from facediff_tree.facediff_blender import give_shapes, heads, mapped, preferences, session  # noqa: E402
 from facediff_tree.facediff_blender.engine_client import EngineClient  # noqa: E402
 from facediff_tree.facediff_blender.jobs import Jobs  # noqa: E402

@@ -15,9 +15,9 @@ import real_take
 from addon_from_tree import ROOT
 from facediff_tree.engine.errors import InputError
 from facediff_tree.engine.face.arkit import ARKIT_52
-from facediff_tree.engine.face.arkit_flame import Table, fit_table
-from facediff_tree.engine.face.arkit_flame_solve import to_flame
-from facediff_tree.engine.face.arkit_flame_table import save_table
+from facediff_tree.engine.face.arkit_flame.file import save_table
+from facediff_tree.engine.face.arkit_flame.fit import Table, fit_table
+from facediff_tree.engine.face.arkit_flame.solve import to_flame
 from facediff_tree.engine.face.flame import FlameModel, flame_from_arrays, pose_flame
 from facediff_tree.engine.face.starter_head import ASSET, load_starter_head, pose_vertices
 from facediff_tree.facediff_blender import flame_arkit, flame_head, heads, mapped, parts, takes

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.face.arkit import ARKIT_52
-from engine.face.arkit_flame import Table, fit_table
-from engine.face.arkit_flame_solve import RIDGE, to_arkit, to_flame
+from engine.face.arkit_flame.fit import Table, fit_table
+from engine.face.arkit_flame.solve import RIDGE, to_arkit, to_flame
 from engine.face.flame import FlameModel, flame_from_arrays, pose_flame
 from engine.face.starter_head import ASSET, load_starter_head, pose_landmarks68
 from engine.motion import FaceMotion

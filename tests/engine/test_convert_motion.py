@@ -11,10 +11,10 @@ import pytest
 
 from engine.cli import main
 from engine.errors import InputError
-from engine.face import arkit_flame_make
 from engine.face.arkit import ARKIT_52
-from engine.face.arkit_flame import Table
-from engine.face.arkit_flame_table import load_table, save_table
+from engine.face.arkit_flame import make
+from engine.face.arkit_flame.file import load_table, save_table
+from engine.face.arkit_flame.fit import Table
 from engine.face.flame import flame_from_arrays, pose_flame
 from engine.face.starter_head import ASSET, load_starter_head
 from engine.motion import FaceMotion
@@ -61,7 +61,7 @@ def take() -> np.ndarray:
 
 def test_the_commands(synthetic, tmp_path, capsys, monkeypatch):
     np.savez(tmp_path / "made-up.npz", **synthetic.arrays)
-    monkeypatch.setattr(arkit_flame_make, "embed_landmarks", lambda *mesh: Known(synthetic))
+    monkeypatch.setattr(make, "embed_landmarks", lambda *mesh: Known(synthetic))
     model = flame_from_arrays(synthetic.arrays)
     lips = np.unique(((model.template[:, None] - synthetic.points68[48:]) ** 2).sum(axis=2).argmin(axis=0))
     assert main(["arkit-flame", str(tmp_path / "made-up.npz")]) == 0
@@ -69,7 +69,7 @@ def test_the_commands(synthetic, tmp_path, capsys, monkeypatch):
     table = load_table(tmp_path / "made-up.arkit.npz")
     assert table.source == "made-up.npz" and table.vertices == len(model.template)
     there = [str(SPOKEN), "--to", "flame", "--flame", str(tmp_path / "made-up.npz"), "--out", str(tmp_path / "there.npz")]
-    monkeypatch.setattr(arkit_flame_make, "fit_table", None)  # the table beside the file is read, not made again
+    monkeypatch.setattr(make, "fit_table", None)  # the table beside the file is read, not made again
     assert main(["convert-motion", *there]) == 0
     moved = FaceMotion.load(tmp_path / "there.npz")
     assert moved.channels == () and moved.expression.shape[1] == 100 and "made-up.npz" in moved.meta["converted"]

@@ -14,12 +14,12 @@ from engine import detection
 from engine.cli import main
 from engine.detection import face_mesh
 from engine.errors import InputError
-from engine.face.embedding import EmbeddingError, Landmarks, embed_landmarks
-from engine.face.embedding_face import INNER, LOWER_CONTACT, POINTS, UPPER_CONTACT, fit_similarity, mean_face
-from engine.face.embedding_file import from_json, to_json
-from engine.face.embedding_mesh import fans, load_mesh, parse_obj
-from engine.face.embedding_places import closest_places, components, nearer_to, nearest_on_triangles
-from engine.face.rasteriser import barycentric, look_at, render, vertex_normals, visible_triangles
+from engine.face.embedding.file import from_json, to_json
+from engine.face.embedding.landmarks import EmbeddingError, Landmarks, embed_landmarks
+from engine.face.embedding.mean_face import INNER, LOWER_CONTACT, POINTS, UPPER_CONTACT, fit_similarity, mean_face
+from engine.face.embedding.mesh import fans, load_mesh, parse_obj
+from engine.face.embedding.places import closest_places, components, nearer_to, nearest_on_triangles
+from engine.face.embedding.rasteriser import barycentric, look_at, render, vertex_normals, visible_triangles
 from engine.face.starter_head import ASSET, load_starter_head, rotation_matrices
 
 
@@ -110,7 +110,7 @@ def test_without_a_detector_one_sentence_says_so(monkeypatch, tmp_path):
 
 
 def test_the_command_writes_json_and_refuses_other_files(tmp_path, capsys, turned, monkeypatch):
-    monkeypatch.setattr("engine.face.embedding_file.embed_landmarks", lambda *mesh: turned[3])
+    monkeypatch.setattr("engine.face.embedding.file.embed_landmarks", lambda *mesh: turned[3])
     out = tmp_path / "l.json"
     assert main(["landmarks", str(ASSET), "--out", str(out)]) == 0
     said = capsys.readouterr().out

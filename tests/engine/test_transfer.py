@@ -16,15 +16,16 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import transfer_meshes  # noqa: E402
 
 from engine.errors import Cancelled, InputError  # noqa: E402
-from engine.face import transfer, transfer_sides  # noqa: E402
 from engine.face.arkit import ARKIT_52  # noqa: E402
-from engine.face.registration import fit_warp  # noqa: E402
-from engine.face.registration_closest import TriangleIndex  # noqa: E402
-from engine.face.registration_points import POINTS, guessed_points, similarity, starter_points  # noqa: E402
-from engine.face.registration_surface import Neighbours, Surface, edges_of, islands_of, smooth_field, triangulate  # noqa: E402
+from engine.face.registration.closest import TriangleIndex  # noqa: E402
+from engine.face.registration.points import POINTS, guessed_points, similarity, starter_points  # noqa: E402
+from engine.face.registration.surface import Neighbours, Surface, edges_of, islands_of, smooth_field, triangulate  # noqa: E402
+from engine.face.registration.warp import fit_warp  # noqa: E402
 from engine.face.starter_head import load_starter_head  # noqa: E402
-from engine.face.transfer_file import MeshFile, ShapesFile, load_mesh, load_shapes  # noqa: E402
-from engine.face.transfer_jobs import find_points  # noqa: E402
+from engine.face.transfer import sides  # noqa: E402
+from engine.face.transfer.file import MeshFile, ShapesFile, load_mesh, load_shapes  # noqa: E402
+from engine.face.transfer.give import give_shapes  # noqa: E402
+from engine.face.transfer.jobs import find_points  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,13 @@ def mesh():
 
 @pytest.fixture(scope="module")
 def given(head, mesh):
-    return transfer.give_shapes(head, mesh.vertices, mesh.face_sizes, mesh.face_vertices, mesh.points, "Ball")
+    return give_shapes(head, mesh.vertices, mesh.face_sizes, mesh.face_vertices, mesh.points, "Ball")
 
 
 def give(head, mesh, **changes):
     arguments = {name: getattr(mesh, name) for name in ("vertices", "face_sizes", "face_vertices", "points")}
     arguments |= {"name": "Ball", **changes}
-    return transfer.give_shapes(head, **arguments)
+    return give_shapes(head, **arguments)
 
 
 def gaps(mesh, given, opening: str, **weights: float) -> np.ndarray:
@@ -114,7 +115,7 @@ def test_it_does_not_depend_on_place_size_turn_or_inside_out(head, mesh, given):
         ({"vertices": np.zeros((0, 3))}, "has no vertices"),
         ({"face_vertices": np.zeros(0, int), "face_sizes": np.zeros(0, int)}, "has no faces"),
         ({"vertices": np.full((10, 3), np.nan)}, "nowhere"),
-        ({"vertices": np.zeros((transfer_sides.MAX_VERTICES + 1, 3))}, "lower resolution"),
+        ({"vertices": np.zeros((sides.MAX_VERTICES + 1, 3))}, "lower resolution"),
         ({"points": {}}, "is missing"),
     ],
 )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .registration_surface import Neighbours, Surface, smooth_field
-from .transfer_openings import SIDES, Opening
+from ..registration.surface import Neighbours, Surface, smooth_field
+from .openings import SIDES, Opening
 
 MEETING = 0.42  # where closed lips meet on an open jaw: this share of the way from the upper to the lower one's place
 CLOSING_LINE = 0.12  # where lids meet: this share of the aperture above the lower lid

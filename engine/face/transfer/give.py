@@ -1,6 +1,6 @@
 """Give a head without shapes ARKit's 52, carried over from the starter head. NumPy only.
 
-Points on both faces lay one over the other (registration.py), the starter's surface is drawn on to the mesh, every vertex takes the
+Points on both faces lay one over the other (registration/), the starter's surface is drawn on to the mesh, every vertex takes the
 motion of the place that it lies on, stretched as the warp stretches there (in the spirit of Noh and Neumann, "Expression
 Cloning", 2001), and what the
 mesh's own lips and lids need in order to close is worked in afterwards.
@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import Cancelled, InputError
-from .arkit import ARKIT_52
-from .registration import SidedIndex, Warp, draw_on, fit_warp
-from .registration_closest import TriangleIndex
-from .registration_points import LARGEST_MISFIT, POINTS, checked_points, similarity, starter_points
-from .registration_surface import (
+from ...errors import Cancelled, InputError
+from ..arkit import ARKIT_52
+from ..registration.closest import TriangleIndex
+from ..registration.points import LARGEST_MISFIT, POINTS, checked_points, similarity, starter_points
+from ..registration.surface import (
     Neighbours,
     Surface,
     cotangent_neighbours,
@@ -28,12 +27,13 @@ from .registration_surface import (
     triangulate,
     vertex_normals,
 )
-from .starter_head import HeadModel
-from .transfer_contact import BLINKS, RADIUS, bent_to, kept_off, lid_values, lip_values
-from .transfer_flips import flipped, judged, smoothed_out
-from .transfer_openings import RINGS, Opening, find_opening, sides_of
-from .transfer_parts import Piece, balls, jaw_motion, piece_shapes, pieces_of
-from .transfer_sides import BEND, Source, Work, checked_mesh, prepared, refuse_other_things
+from ..registration.warp import SidedIndex, Warp, draw_on, fit_warp
+from ..starter_head import HeadModel
+from .contact import BLINKS, RADIUS, bent_to, kept_off, lid_values, lip_values
+from .flips import flipped, judged, smoothed_out
+from .openings import RINGS, Opening, find_opening, sides_of
+from .parts import Piece, balls, jaw_motion, piece_shapes, pieces_of
+from .sides import BEND, Source, Work, checked_mesh, prepared, refuse_other_things
 
 NEAR, FAR = 0.008, 0.025  # m: a vertex this near the starter's surface takes its motion; beyond, none
 LEAST_TRUST = 0.02
@@ -74,7 +74,7 @@ def give_shapes(
     """Carry the 52 shapes over to a mesh at rest.
 
     vertices: (V, 3), any unit and axes; face_sizes: (F,), face_vertices: (sum of sizes,) polygons of any size, counter-clockwise
-    from outside. points: name of registration_points.POINTS -> (3,) place on the face. name: what to call the mesh.
+    from outside. points: name of registration.points.POINTS -> (3,) place on the face. name: what to call the mesh.
     progress: called with stage, step, total. Raises InputError with one sentence where it cannot be done, Cancelled.
     """
     report = progress or (lambda stage, step, total: None)

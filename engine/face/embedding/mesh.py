@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..array_archive import check_archive
-from ..errors import InputError
-from .flame import NEEDED, FlameError, load_flame
-from .starter_head import HeadError, load_starter_head
+from ...array_archive import check_archive
+from ...errors import InputError
+from ..flame import NEEDED, FlameError, load_flame
+from ..starter_head import HeadError, load_starter_head
 
 MOST_BYTES = 512 << 20
 MOST_VERTICES = 3_000_000

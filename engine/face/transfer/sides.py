@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
-from .arkit import ARKIT_52
-from .registration_closest import TriangleIndex
-from .registration_surface import (
+from ...errors import InputError
+from ..arkit import ARKIT_52
+from ..registration.closest import TriangleIndex
+from ..registration.surface import (
     Neighbours,
     Surface,
     cotangent_neighbours,
@@ -20,8 +20,8 @@ from .registration_surface import (
     vertex_normals,
     welded,
 )
-from .starter_head import FOLDER, HeadModel
-from .transfer_openings import sides_of
+from ..starter_head import FOLDER, HeadModel
+from .openings import sides_of
 
 FACEMESH = FOLDER / "facemesh_points.npz"  # where FaceMesh's points lie on the default starter head
 MAX_VERTICES = 120_000

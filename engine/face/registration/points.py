@@ -1,6 +1,6 @@
 """The points on a face that a person can place: their names, where the starter head has them, and a first guess.
 
-A guess is only where to begin dragging from; where the full engine is, MediaPipe finds the points (embedding.py).
+A guess is only where to begin dragging from; where the full engine is, MediaPipe finds the points (embedding/).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..errors import InputError
-from .registration_closest import TriangleIndex
-from .registration_surface import Surface, edges_of, islands_of, triangle_normals, vertex_normals
-from .starter_head import HeadModel
+from ...errors import InputError
+from ..starter_head import HeadModel
+from .closest import TriangleIndex
+from .surface import Surface, edges_of, islands_of, triangle_normals, vertex_normals
 
 # name -> the iBUG landmarks whose mean it is. Right and left are the subject's.
 POINTS: dict[str, tuple[int, ...]] = {

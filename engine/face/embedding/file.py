@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from .embedding import EmbeddingError, Landmarks, embed_landmarks
-from .embedding_face import IBUG68, INNER, POINTS
-from .embedding_mesh import load_mesh
+from ...errors import InputError
+from .landmarks import EmbeddingError, Landmarks, embed_landmarks
+from .mean_face import IBUG68, INNER, POINTS
+from .mesh import load_mesh
 
 FORMAT, VERSION = "facediff_landmarks", 1
 MOST_BYTES = 4 << 20

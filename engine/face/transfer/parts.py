@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .registration_closest import TriangleIndex
-from .registration_points import fitted_ball
-from .registration_surface import Surface
-from .starter_head import HeadModel, rotation_matrices
+from ..registration.closest import TriangleIndex
+from ..registration.points import fitted_ball
+from ..registration.surface import Surface
+from ..starter_head import HeadModel, rotation_matrices
 
 # shape -> axis-angle that an eyeball turns by, rad in the head's axes; the inner side is the other eye's
 LOOKS = {"Up": (-np.radians(25), 0.0), "Down": (np.radians(28), 0.0), "In": (0.0, np.radians(30)), "Out": (0.0, np.radians(30))}

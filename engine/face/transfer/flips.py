@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .registration_surface import Neighbours, Surface, triangle_normals
+from ..registration.surface import Neighbours, Surface, triangle_normals
 
 ROUNDS, LAST_ROUNDS = 60, 80  # in the last ones the corners of what is still turned over go too, and nothing else
 SHARE, LAST_SHARE = 0.7, 0.5  # of the way to its neighbours' mean that a vertex goes in a round

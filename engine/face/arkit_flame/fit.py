@@ -1,7 +1,7 @@
 """ARKit's 52 shapes in FLAME's words: each an expression and a turn of the jaw. NumPy only.
 
 The table is fitted so that the FLAME-format mesh moves as the starter head's shapes, carried over to that mesh, say: alone, and
-on an opened jaw, where expressions turn along with it. `arkit_flame_solve.py` converts motion by it.
+on an opened jaw, where expressions turn along with it. `solve.py` converts motion by it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .arkit import ARKIT_52
-from .flame import JAW, FlameModel, pose_flame, rotation_matrices
-from .flame_fit import JAW_HIGHEST, JAW_LOWEST, restricted
+from ..arkit import ARKIT_52
+from ..flame import JAW, FlameModel, pose_flame, rotation_matrices
+from ..flame_fit import JAW_HIGHEST, JAW_LOWEST, restricted
 
 EXPRESSIONS = 100
 JAW_SHAPES = ("jawOpen", "jawLeft", "jawRight", "jawForward")  # those that turn the jaw; the rest are expression alone

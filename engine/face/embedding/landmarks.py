@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
-from .embedding_face import (
+from ...errors import InputError
+from .mean_face import (
     CHEEKS,
     IBUG68,
     INNER,
@@ -28,9 +28,9 @@ from .embedding_face import (
     fit_similarity,
     mean_face,
 )
-from .embedding_places import closest_places, components, nearer_to, welded
-from .embedding_views import search_cameras, whole
+from .places import closest_places, components, nearer_to, welded
 from .rasteriser import Camera, barycentric, look_at, render, vertex_normals, visible_triangles
+from .views import search_cameras, whole
 
 Detector = Callable[[np.ndarray], list[np.ndarray]]  # (H, W, 3) uint8 RGB -> faces, each (468 or more, 2) pixels
 SEARCH_SIZE, SIZE = 320, 512  # pixels of a picture's side: when the face is looked for, when its points are measured
@@ -149,7 +149,7 @@ def _detector(given: Detector | None) -> Iterator[Detector]:
     if given is not None:
         yield given
         return
-    from ..detection import face_mesh
+    from ...detection import face_mesh
 
     with face_mesh() as detect:
         yield detect

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..array_archive import ArchiveError, check_archive
-from ..errors import InputError
-from .arkit import ARKIT_52
-from .arkit_flame import Table
+from ...array_archive import ArchiveError, check_archive
+from ...errors import InputError
+from ..arkit import ARKIT_52
+from .fit import Table
 
 FORMAT = "facediff-arkit-flame/1"
 ARRAYS = ("format", "channels", "parameters", "metric", "residual_mm", "sizes", "vertices", "source")

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import Cancelled, InputError
-from .registration_points import POINTS, guessed_points, points_of_68
-from .registration_surface import Surface, triangulate
-from .starter_head import load_starter_head
-from .transfer import give_shapes
-from .transfer_file import MeshFile, PointsFile, ShapesFile, load_mesh
+from ...errors import Cancelled, InputError
+from ..registration.points import POINTS, guessed_points, points_of_68
+from ..registration.surface import Surface, triangulate
+from ..starter_head import load_starter_head
+from .file import MeshFile, PointsFile, ShapesFile, load_mesh
+from .give import give_shapes
 
 Report = Callable[[str, int, int], None]
 FIND_SHARES = {"detect": 0.98, "save": 0.02}
@@ -37,7 +37,7 @@ def find_points(mesh: MeshFile, name: str, detect: bool, cancelled: Callable[[],
     triangles = triangulate(mesh.face_sizes, mesh.face_vertices)
     why = ""
     if detect:
-        from .embedding import embed_landmarks
+        from ..embedding.landmarks import embed_landmarks
 
         try:
             found = embed_landmarks(np.asarray(mesh.vertices, float), triangles)
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     if options.points is not None:
         mesh = MeshFile(mesh.vertices, mesh.face_sizes, mesh.face_vertices, _read_points(options.points))
     elif not mesh.points:
-        from ..devices import has_torch
+        from ...devices import has_torch
 
         found = find_points(mesh, name, has_torch())
         mesh = MeshFile(mesh.vertices, mesh.face_sizes, mesh.face_vertices, found.points)

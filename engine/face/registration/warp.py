@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .registration_closest import TriangleIndex
-from .registration_surface import Neighbours, Surface, smooth_field, triangle_normals, vertex_normals
+from .closest import TriangleIndex
+from .surface import Neighbours, Surface, smooth_field, triangle_normals, vertex_normals
 
 SOFTNESS = 0.018  # m: how round the spline is at its points
 SLACK = 0.02  # how far the spline may miss a point for the sake of smoothness

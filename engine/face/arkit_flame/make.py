@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
-from .arkit import ARKIT_52
-from .arkit_flame import EXPRESSIONS, Table, fit_table
-from .embedding import Detector, Landmarks, embed_landmarks
-from .embedding_face import EYES, LOWER_CONTACT, LOWER_LIP, UPPER_CONTACT, UPPER_LIP
-from .flame import JOINTS, FlameError, FlameModel, load_flame
-from .registration_points import POINTS, points_of_68
-from .starter_head import load_starter_head
-from .transfer import give_shapes
+from ...errors import InputError
+from ..arkit import ARKIT_52
+from ..embedding.landmarks import Detector, Landmarks, embed_landmarks
+from ..embedding.mean_face import EYES, LOWER_CONTACT, LOWER_LIP, UPPER_CONTACT, UPPER_LIP
+from ..flame import JOINTS, FlameError, FlameModel, load_flame
+from ..registration.points import POINTS, points_of_68
+from ..starter_head import load_starter_head
+from ..transfer.give import give_shapes
+from .fit import EXPRESSIONS, Table, fit_table
 
 # m around a landmark within which vertices count, and how much more those of lips and lids do.
 FACE, LIPS, LIDS = 0.012, 0.006, 0.005

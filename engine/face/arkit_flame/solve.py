@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..motion import FaceMotion
-from .arkit_flame import Table
-from .flame_fit import JAW_HIGHEST, JAW_LOWEST
+from ...motion import FaceMotion
+from ..flame_fit import JAW_HIGHEST, JAW_LOWEST
+from .fit import Table
 
 RIDGE = 5e-5  # m: root mean square over the mesh that a weight of 1 must explain to be worth it
 SWEEPS, SETTLED = 400, 1e-5  # of the solve, and the largest change of a weight at which it ends

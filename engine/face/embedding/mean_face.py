@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-ASSET = Path(__file__).resolve().parent.parent / "assets" / "starter_head" / "mean_face.csv"
+ASSET = Path(__file__).resolve().parents[2] / "assets" / "starter_head" / "mean_face.csv"
 POINTS = 468
 # iBUG's 68 points as FaceMesh's numbers, as most people map them; 0 is on the subject's right.
 IBUG68 = np.array(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .registration_closest import CANDIDATES, TriangleIndex
-from .registration_surface import Neighbours, Surface
+from ..registration.closest import CANDIDATES, TriangleIndex
+from ..registration.surface import Neighbours, Surface
 
 # name -> the rim where the two meet and a ring on the skin about it. Each begins at one corner and goes round by the lower side.
 RINGS = {

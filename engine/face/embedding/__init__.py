@@ -1,0 +1,1 @@
+"""Where the landmarks of a face lie on any mesh that looks like one."""

@@ -1,0 +1,1 @@
+"""One face laid over another: points, surfaces, a warp, and the nearest places."""
