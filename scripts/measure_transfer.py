@@ -4,8 +4,8 @@ python scripts/measure_transfer.py                              # the table
 python scripts/measure_transfer.py --sheet docs/transfer.jpg    # and the pictures
 python scripts/measure_transfer.py --detect                     # and how near MediaPipe's points come to those placed by hand
 
-Gaps are the largest distance from a vertex of the upper edge to the lower edge, in mm at the starter head's size. Seconds are the
-processor's, of the transfer alone.
+Gaps are the largest distance from a vertex of the upper edge to the lower edge, in mm at the starter head's size. Eyeballs: what is
+seen of them from one metre in front, in mm2 likewise. Seconds are the processor's, of the transfer alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).
 
 import transfer_meshes  # noqa: E402
 
-from engine.face.registration.points import POINTS, points_of_68  # noqa: E402
+from engine.face.embedding.rasteriser import look_at, visible_triangles  # noqa: E402
+from engine.face.registration.points import POINTS, fitted_ball, points_of_68, similarity, starter_points  # noqa: E402
+from engine.face.registration.surface import edges_of, islands_of, triangulate  # noqa: E402
 from engine.face.starter_head import load_starter_head  # noqa: E402
 from engine.face.transfer.file import MeshFile  # noqa: E402
 from engine.face.transfer.give import GivenShapes, give_shapes  # noqa: E402
@@ -35,6 +37,7 @@ from engine.face.transfer.sides import FACEMESH  # noqa: E402
 
 SMILE, BLINK = {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"eyeBlinkLeft": 1, "eyeBlinkRight": 1}
 POSES = ({}, {"jawOpen": 1}, SMILE, BLINK, {"mouthPucker": 1}, {"jawOpen": 1, "mouthClose": 1})
+FRONT, SEEN = 1.0, (0.16, 640)  # m from which eyeballs are looked at; m across that are seen, and pixels
 SIZE, VIEW = 190, 24.0  # pixels of a picture, degrees from the front
 
 
@@ -67,6 +70,27 @@ def gap(mesh: transfer_meshes.Mesh, given: GivenShapes, opening: str, pose: dict
     return float(np.linalg.norm(upper[:, None] - nearest, axis=-1).min(1).max() * given.unit * 1000)
 
 
+def eyeballs_seen(mesh: transfer_meshes.Mesh, given: GivenShapes, poses: list[dict[str, float]]) -> list[float]:
+    """mm2 of the eyeballs that are seen from the front in each pose; nan where there are none."""
+    starter = starter_points(load_starter_head())[[list(POINTS).index(name) for name in mesh.points]]
+    scale, turn, shift = similarity(np.array(list(mesh.points.values())), starter)
+    triangles = triangulate(mesh.face_sizes, mesh.face_vertices)
+    eyes = starter[[list(mesh.points).index(f"eye {end} {side}") for side in "RL" for end in ("outer", "inner")]]
+    rest = scale * mesh.vertices @ turn.T + shift
+    label = islands_of(len(rest), edges_of(triangles)[0])
+    ball = np.zeros(len(rest), bool)
+    for island in np.unique(label):
+        found = fitted_ball(rest[label == island]) if 12 <= (label == island).sum() <= 20_000 else None
+        ball |= (label == island) & bool(found and np.linalg.norm(eyes - found[0], axis=1).min() < 0.025)
+    camera = look_at(eyes.mean(0), np.array([0, 0, 1.0]), np.array([0, 1.0, 0]), FRONT, FRONT / SEEN[0] * SEEN[1], SEEN[1])
+    areas = []
+    for pose in poses:
+        shown, _ = visible_triangles(scale * posed_vertices(mesh, given, pose) @ turn.T + shift, triangles, camera)
+        pixels = int(ball[triangles[shown[shown >= 0]]].all(1).sum())
+        areas.append(pixels * (SEEN[0] / SEEN[1] * 1000) ** 2 if ball.any() else float("nan"))
+    return areas
+
+
 def posed_vertices(mesh: transfer_meshes.Mesh, given: GivenShapes, pose: dict[str, float]) -> np.ndarray:
     """(V, 3)."""
     moves = [weight * given.deltas[given.names.index(name)] for name, weight in pose.items()]
@@ -85,10 +109,12 @@ def row(mesh: transfer_meshes.Mesh, given: GivenShapes, seconds: float) -> str:
     sealed = {"jawOpen": 1, "mouthClose": 1}
     lips = [gap(mesh, given, "mouth", pose) for pose in ({}, {"jawOpen": 1}, sealed)]
     lids = [max(gap(mesh, given, eye, pose) for eye in ("right eye", "left eye")) for pose in ({}, BLINK)]
+    seen = eyeballs_seen(mesh, given, [{}, dict.fromkeys(BLINK, 0.5), BLINK])
     over = {name: count for name, count in given.turned_over.items() if count and name != "mouthClose"}
     return (
         f"{mesh.name:20} {len(mesh.vertices):7} {seconds:6.1f}  {lips[0]:6.1f} {lips[1]:6.1f} {lips[2]:7.2f}  "
-        f"{lids[0]:6.1f} {lids[1]:6.2f}  {sum(over.values()):5}  {', '.join(f'{n} {c}' for n, c in over.items())}"
+        f"{lids[0]:6.1f} {lids[1]:6.2f}  {seen[0]:5.0f} {seen[1]:5.0f} {seen[2]:6.2f}  "
+        f"{sum(over.values()):5}  {', '.join(f'{n} {c}' for n, c in over.items())}"
     )
 
 
@@ -169,8 +195,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("flame", "suzanne", "sphere", "low", "dense"), help="default: all")
     options = parser.parse_args()
     wanted = options.only or ("flame", "suzanne", "sphere", "low", "dense")
-    print(f"{'':20} {'':7} {'':6}  {'lips mm':^21}  {'lids mm':^13}  turned")
-    print(f"{'mesh':20} {'vertices':>7} {'s':>5}  {'rest':>6} {'open':>6} {'sealed':>7}  {'rest':>6} {'blink':>6}   over")
+    print(f"{'':20} {'':7} {'':6}  {'lips mm':^21}  {'lids mm':^13}  {'eyeballs mm2':^18}  turned")
+    print(f"{'mesh':20} {'vertices':>7} {'s':>5}  {'rest':>6} {'open':>6} {'sealed':>7}  {'rest':>6} {'blink':>6}  "
+          f"{'rest':>5} {'half':>5} {'blink':>6}    over")  # fmt: skip
     made, truth = [], None
     for name in wanted:
         if name == "flame":

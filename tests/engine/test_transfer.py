@@ -74,18 +74,19 @@ def test_the_lips_open_and_close(mesh, given):
         closed = gaps(mesh, given, "mouth", jawOpen=weight, mouthClose=weight)
         rest = gaps(mesh, given, "mouth")
         assert np.median(closed) <= (1 - weight) * np.median(rest) + 0.1 and closed.max() < 0.1 * wide.max(), weight
+    assert closed.max() < 0.5
 
 
 @pytest.mark.parametrize(("eye", "blink"), [("left eye", "eyeBlinkLeft"), ("right eye", "eyeBlinkRight")])
 def test_the_lids_close_and_the_other_eye_stays_open(mesh, given, eye, blink):
     other = "eyeBlinkRight" if blink.endswith("Left") else "eyeBlinkLeft"
     open_ = gaps(mesh, given, eye)
-    assert open_.max() > 6 and gaps(mesh, given, eye, **{blink: 1.0}).max() < 0.15 * open_.max()
+    assert open_.max() > 6 and gaps(mesh, given, eye, **{blink: 1.0}).max() < 0.5
     assert np.allclose(gaps(mesh, given, eye, **{other: 1.0}), open_, atol=0.05)
 
 
 def test_nothing_is_turned_over_and_the_eyeballs_turn_in_place(mesh, given):
-    assert sum(given.turned_over.values()) <= 8, given.turned_over  # of 51 shapes of 5000 triangles
+    assert len(given.turned_over) == 52 and not any(given.turned_over.values()), given.turned_over
     edges, _ = edges_of(triangulate(mesh.face_sizes, mesh.face_vertices))
     label = islands_of(len(mesh.vertices), edges)
     ball = label == label[-1]  # the left eye's was made last

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..registration.surface import Neighbours, Surface, smooth_field
-from .openings import SIDES, Opening
+from ..registration.surface import Neighbours, Surface, smooth_field, triangle_normals
+from .openings import Opening
 
-MEETING = 0.42  # where closed lips meet on an open jaw: this share of the way from the upper to the lower one's place
+MEETING = 0.5  # where closed lips meet: this share of the way from where the starter's mouthClose leaves the upper to the lower
 CLOSING_LINE = 0.12  # where lids meet: this share of the aperture above the lower lid
 RADIUS = {"mouth": 0.030, "right eye": 0.013, "left eye": 0.013}  # m along the surface that a correction reaches
 CLEARANCE = 0.0006  # m between a lid that moved and its eyeball
 TOUCH = 0.00005  # m of crossing that is let be
 BLINKS = {"right eye": "eyeBlinkRight", "left eye": "eyeBlinkLeft"}
 HELD = 1e4
+# of the ball's radius: what lies nearer to its centre, and no farther behind it, may come to cover the ball
+AROUND, LIDS_FRONT = 2.5, 0.3
+OUTWARD = 0.2  # least cosine between a lid's outer skin and the way out of the eyeball
+PUSHES = 40
+# barycentric places over a triangle: corners, sides, between
+SPREAD = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4],
+                   [3, 1, 0], [1, 3, 0], [0, 3, 1], [0, 1, 3], [3, 0, 1], [1, 0, 3]], float)  # fmt: skip
+SPREAD /= SPREAD.sum(1, keepdims=True)
 DAMPING = 0.01  # of what vertices move beyond what their neighbours along the edge do
 
 
@@ -31,9 +39,11 @@ def lip_values(opening: Opening, names: list[str], points: np.ndarray, shapes: n
     for k in range(len(names)):
         if names[k] != "mouthClose":
             values[k, :count] += _uncrossed(opening, points, shapes[k])
-    jaw = values[names.index("jawOpen"), :count]
-    places = jaw + points[opening.vertices] if opening.apart else jaw
-    values[names.index("mouthClose")] = _met(opening, places, MEETING)
+    close = names.index("mouthClose")
+    places = values[names.index("jawOpen"), :count] + values[close, :count]
+    if opening.apart:
+        places = places + points[opening.vertices]
+    values[close] += _met(opening, places, MEETING)
     return ids, values
 
 
@@ -51,8 +61,24 @@ def lid_values(
     return ids, values
 
 
+def shut_again(
+    opening: Opening, names: list[str], points: np.ndarray, shapes: np.ndarray, ball: tuple[np.ndarray, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `lid_values`, where the lids of a blink have been pushed off the ball and apart: they meet nearer to the one that lies
+    farther off it."""
+    ids, count = np.concatenate([opening.vertices, opening.behind]), len(opening.vertices)
+    values = shapes[:, ids].astype(float)
+    blink = names.index(BLINKS[opening.name])
+    places = points + shapes[blink]
+    off = [np.linalg.norm(edge.along(places) - ball[0], axis=1) - ball[1] for edge in (opening.upper, opening.lower)]
+    above, below = (np.maximum(o, TOUCH) ** 2 for o in off)
+    share = (below / (above + below))[:, None]
+    values[blink] += _met(opening, points[opening.vertices] + values[blink, :count], share, ball)
+    return ids, values
+
+
 def _met(
-    opening: Opening, places: np.ndarray, share: float, ball: tuple[np.ndarray, float] | None = None
+    opening: Opening, places: np.ndarray, share: float | np.ndarray, ball: tuple[np.ndarray, float] | None = None
 ) -> np.ndarray:
     """(N + M, 3) how the edges' vertices, now at `places` (N, 3), and the M behind them must move for the two lines to become
     one, `share` of the way from the upper to the lower. Vertices do not lie opposite each other, so a small system is solved."""
@@ -126,25 +152,67 @@ def bent_to(
 
 
 def kept_off(
-    points: np.ndarray, shapes: np.ndarray, names: list[str], sides: np.ndarray, opening: Opening, ball: tuple[np.ndarray, float]
+    surface: Surface,
+    shapes: np.ndarray,
+    names: list[str],
+    opening: Opening,
+    ball: tuple[np.ndarray, float],
+    readiness: np.ndarray,
 ) -> np.ndarray:
-    """Shapes whose lids do not enter the eyeball: a vertex that rests outside it ends outside it."""
+    """Shapes whose lids do not enter the eyeball, neither with their vertices nor, on coarse meshes, with the triangles between:
+    what rests outside ends outside, and a blink ends outside wherever it rests. Each place that is too deep is pushed out by its
+    triangle's corners, over and over (as in Mueller et al., "Position based dynamics", 2007).
+
+    readiness: (V,) of the vertices to be moved, up to 1.
+    """
     centre, radius = ball
-    lids = np.flatnonzero(np.isin(sides, [SIDES[opening.name, True], SIDES[opening.name, False]]))
-    lids = lids[np.linalg.norm(points[lids] - centre, axis=1) > radius]
-    lids = lids[points[lids, 2] > centre[2] - 0.3 * radius]
-    if not len(lids):
+    triangles = surface.triangles
+    triangles = triangles[surface.points[triangles, 2].min(1) > centre[2] - LIDS_FRONT * radius]
+    # The lining of the lids may lie in the ball, where nobody sees it; pushed out, it would come through the skin.
+    normals, away = triangle_normals(surface.points, triangles), surface.points[triangles].mean(1) - centre
+    length = np.linalg.norm(away, axis=1)
+    skin = (normals * away).sum(1) > OUTWARD * np.linalg.norm(normals, axis=1) * length
+    triangles = triangles[skin & (length < AROUND * radius)]
+    if not len(triangles):
         return shapes
+    rest = np.linalg.norm(_samples(surface.points, triangles) - centre, axis=-1)
     shapes = shapes.copy()
     for k, name in enumerate(names):
-        if not name.startswith("eye"):
+        if not name.startswith("eye") or not np.abs(shapes[k, triangles]).max() > TOUCH:
             continue
-        ends = points[lids] + shapes[k, lids]
-        away = ends - centre
-        length = np.linalg.norm(away, axis=1)
-        rest = np.linalg.norm(points[lids] - centre, axis=1)
-        least = np.minimum(radius + CLEARANCE / 2, rest)
-        inside = (length < least) & (length > 1e-9)
-        pushed = centre + away[inside] * (least[inside] / length[inside])[:, None]
-        shapes[k, lids[inside]] = pushed - points[lids[inside]]
+        blink = name == BLINKS[opening.name]
+        least = np.full_like(rest, radius + CLEARANCE) if blink else np.minimum(radius + CLEARANCE / 2, rest)
+        shapes[k] += _pushed_out(surface.points + shapes[k], triangles, centre, least, readiness)
     return shapes
+
+
+def _samples(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(T, S, 3) places all over each triangle."""
+    return np.einsum("sk,tkc->tsc", SPREAD, points[triangles])
+
+
+def _pushed_out(
+    posed: np.ndarray, triangles: np.ndarray, centre: np.ndarray, least: np.ndarray, readiness: np.ndarray
+) -> np.ndarray:
+    """(V, 3) how vertices at `posed` (V, 3) must move for the triangles' places to lie `least` (T, S) m from the centre."""
+    start = posed
+    posed = posed.copy()
+    ready = readiness[triangles]
+    for _ in range(PUSHES):
+        away = _samples(posed, triangles) - centre
+        length = np.linalg.norm(away, axis=-1)
+        short = np.where(away[..., 2] > 0, least - length, 0)
+        deepest = short.argmax(1)
+        rows = np.flatnonzero(short[np.arange(len(short)), deepest] > TOUCH)
+        if not len(rows):
+            break
+        which = deepest[rows]
+        share = SPREAD[which] * ready[rows]
+        power = np.maximum((SPREAD[which] * share).sum(1), 1e-3)
+        push = away[rows, which] * (short[rows, which] / np.maximum(length[rows, which], 1e-9) / power)[:, None]
+        moves = share[..., None] * push[:, None]
+        total, count = np.zeros_like(posed), np.zeros(len(posed))
+        np.add.at(total, triangles[rows], moves)
+        np.add.at(count, triangles[rows], SPREAD[which] > 0)
+        posed += total / np.maximum(count, 1)[:, None]
+    return posed - start

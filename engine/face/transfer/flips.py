@@ -3,13 +3,17 @@ although at rest it did not."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..registration.surface import Neighbours, Surface, triangle_normals
 
-ROUNDS, LAST_ROUNDS = 60, 80  # in the last ones the corners of what is still turned over go too, and nothing else
-SHARE, LAST_SHARE = 0.7, 0.5  # of the way to its neighbours' mean that a vertex goes in a round
-GIVING = 0.0008  # m that held vertices may give way in the last rounds
+SMOOTHING_ROUNDS, TURNING_ROUNDS = 40, 200
+SHARE = 0.7  # of the way to its neighbours' mean that a vertex goes in a round of smoothing
+OPENED = 0.12  # share of its area at rest that a triangle which is turned back shows to the side where it should face
+YIELDING = 0.3  # how readily held vertices move, beside free ones, to turn a triangle back
+GIVING = 0.0008  # m that they may move
 REST_FACING = 0.5  # least cosine at rest between a triangle and what is about it, to be judged: no crease is turned over
 
 
@@ -17,14 +21,19 @@ def facing(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """(T,) cosine between each triangle's normal and the mean of its neighbourhood's at (V, 3) points; nan for triangles
     without an area."""
     flat = triangle_normals(points, triangles)
-    sums = np.zeros((len(points), 3))
-    for k in range(3):
-        for axis in range(3):
-            sums[:, axis] += np.bincount(triangles[:, k], flat[:, axis], len(points))
-    about = sums[triangles].sum(1) - 3 * flat  # the triangle itself counts at each of its corners
+    about = _about(flat, triangles, len(points))
     size = np.linalg.norm(flat, axis=1) * np.linalg.norm(about, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(size > 1e-18, (flat * about).sum(1) / size, np.nan)
+
+
+def _about(flat: np.ndarray, triangles: np.ndarray, count: int) -> np.ndarray:
+    """(T, 3) the sum of the normals about each triangle, without its own, which counts at each of its corners."""
+    sums = np.zeros((count, 3))
+    for k in range(3):
+        for axis in range(3):
+            sums[:, axis] += np.bincount(triangles[:, k], flat[:, axis], count)
+    return sums[triangles].sum(1) - 3 * flat
 
 
 def judged(surface: Surface) -> np.ndarray:
@@ -46,33 +55,71 @@ def flipped(surface: Surface, displacement: np.ndarray, judge: np.ndarray) -> np
 def smoothed_out(
     surface: Surface, neighbours: Neighbours, displacement: np.ndarray, judge: np.ndarray, held: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """The displacement (V, 3), smoothed where it turns triangles over until it turns none, and how many are left.
+    """The displacement (V, 3), smoothed where it turns triangles over until it turns none, and how many are left. held: (V,)
+    vertices that stay."""
 
-    held: (V,) vertices that should stay as they are (edges of lips and lids); in the last rounds they give way by GIVING at most.
-    """
-    best, fewest = displacement, len(flipped(surface, displacement, judge))
-    current = displacement.copy()
-    for number in range(ROUNDS + LAST_ROUNDS if fewest else 0):
-        bad = flipped(surface, current, judge)
-        if number == ROUNDS:
-            current = best.copy()
-            bad = flipped(surface, current, judge)
-        if len(bad) < fewest:
-            best, fewest = current.copy(), len(bad)
-        if not len(bad):
-            break
+    def smooth(current: np.ndarray, bad: np.ndarray, number: int) -> None:
         mask = np.zeros(len(current), bool)
         mask[surface.triangles[bad]] = True
-        last = number >= ROUNDS
-        if not last:
-            mask = neighbours.spread(mask, 1 + number // 20) & ~held
-        if last and number % 2:  # a triangle whose corners move alike is not turned
-            for triangle in surface.triangles[bad]:
-                current[triangle] += LAST_SHARE * (current[triangle].mean(0) - current[triangle])
-        else:
-            share = LAST_SHARE if last else SHARE
-            current[mask] += share * (neighbours.means(current)[mask] - current[mask])
+        mask = neighbours.spread(mask, 1 + number // 20) & ~held
+        current[mask] += SHARE * (neighbours.means(current)[mask] - current[mask])
+
+    return _best_of(surface, displacement, judge, smooth, SMOOTHING_ROUNDS)
+
+
+def turned_back(
+    surface: Surface, displacement: np.ndarray, judge: np.ndarray, held: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """The displacement (V, 3), changed at the corners of triangles that it turns over, and nowhere else, until it turns none;
+    and how many are left. held: (V,) vertices that move by GIVING at most (edges of lips and lids)."""
+    readiness = np.where(held, YIELDING, 1.0)
+
+    def turn(current: np.ndarray, bad: np.ndarray, number: int) -> None:
+        _turn(surface, current, bad, readiness)
         off = current[held] - displacement[held]
         length = np.linalg.norm(off, axis=1, keepdims=True)
         current[held] = displacement[held] + off * np.minimum(1, GIVING / np.maximum(length, 1e-12))
+
+    return _best_of(surface, displacement, judge, turn, TURNING_ROUNDS)
+
+
+def _best_of(
+    surface: Surface,
+    displacement: np.ndarray,
+    judge: np.ndarray,
+    step: Callable[[np.ndarray, np.ndarray, int], None],
+    rounds: int,
+) -> tuple[np.ndarray, int]:
+    """Of the displacements after up to so many steps the one that turns the fewest over, and how many. step: changes the
+    displacement that it is called with, given the triangles that are turned over and the number of the round."""
+    bad = flipped(surface, displacement, judge)
+    best, fewest = displacement, len(bad)
+    current = displacement.copy()
+    for number in range(rounds):
+        if not len(bad):
+            break
+        step(current, bad, number)
+        bad = flipped(surface, current, judge)
+        if len(bad) < fewest:
+            best, fewest = current.copy(), len(bad)
     return best, fewest
+
+
+def _turn(surface: Surface, displacement: np.ndarray, bad: np.ndarray, readiness: np.ndarray) -> None:
+    """Move the corners of triangles as little as turns them to the side where those about them face: one step of Newton's for
+    each, as in position-based dynamics (Mueller et al., 2007). readiness: (V,) weights of the vertices' motions."""
+    triangles = surface.triangles
+    posed = surface.points + displacement
+    flat = triangle_normals(posed, triangles)
+    about = _about(flat, triangles, len(posed))[bad]
+    about /= np.maximum(np.linalg.norm(about, axis=1, keepdims=True), 1e-30)
+    rest = np.linalg.norm(triangle_normals(surface.points, triangles[bad]), axis=1)
+    short = OPENED * rest - (flat[bad] * about).sum(1)
+    corners = posed[triangles[bad]]
+    slopes = np.cross(np.roll(corners, -1, 1) - np.roll(corners, -2, 1), about[:, None])
+    ready = readiness[triangles[bad]][..., None]
+    step = short / np.maximum((ready * slopes * slopes).sum((1, 2)), 1e-30)
+    moves = step[:, None, None] * ready * slopes
+    count = np.zeros(len(posed))
+    np.add.at(count, triangles[bad], 1)
+    np.add.at(displacement, triangles[bad], moves / count[triangles[bad]][..., None])

@@ -29,8 +29,7 @@ from ..registration.surface import (
 )
 from ..registration.warp import SidedIndex, Warp, draw_on, fit_warp
 from ..starter_head import HeadModel
-from .contact import BLINKS, RADIUS, bent_to, kept_off, lid_values, lip_values
-from .flips import flipped, judged, smoothed_out
+from .closing import closed, unfolded
 from .openings import RINGS, Opening, find_opening, sides_of
 from .parts import Piece, balls, jaw_motion, piece_shapes, pieces_of
 from .sides import BEND, Source, Work, checked_mesh, prepared, refuse_other_things
@@ -118,31 +117,17 @@ def give_shapes(
 
     told("close", 0, 3)
     pieces = pieces_of(work.surface.points, work.label, work.skin, source.landmarks_on(drawn))
-    eyes = balls(pieces)
+    eyes = balls(work.surface.points, pieces)
     openings: dict[str, Opening] = {}
     for opening_name in RINGS:
         found = find_opening(opening_name, target, work.edges, sides, drawn_points)
         if found is not None:
             openings[opening_name] = found
     names = list(ARKIT_52)
-    closing = ["mouthClose", *BLINKS.values()]
-    shapes, turned = _unfolded(target, own, shapes, names, closing, lambda i: told("smooth", i, len(names)))
+    shapes = unfolded(target, own, shapes, names, lambda i: told("smooth", i, len(names)))
     told("close", 1, 3)
-    held = np.zeros(len(vertices), bool)
-    for opening in openings.values():
-        ball = eyes.get(opening.name)
-        if opening.name == "mouth":
-            ids, values = lip_values(opening, names, work.surface.points, shapes)
-        elif opening.wide:
-            ids, values = lid_values(opening, names, work.surface.points, shapes, ball)
-        else:
-            continue
-        shapes = bent_to(target, own, shapes, ids, values, RADIUS[opening.name])
-        held[opening.pinned] = True
-        if ball is not None:
-            shapes = kept_off(work.surface.points, shapes, names, sides, opening, ball)
+    shapes, turned = closed(target, own, shapes, names, openings, eyes)
     told("close", 2, 3)
-    shapes = _closings_unfolded(target, own, shapes, names, closing, held, turned)
     shapes = _with_pieces(head, source, pieces, names, work, target, shapes, warp)
     deltas = shapes[:, work.stands] @ rotation.astype(np.float32) / np.float32(scale)
     deltas[np.abs(deltas) < EVEN / scale] = 0
@@ -218,43 +203,6 @@ def _restricted(own: Neighbours, part: np.ndarray, count: int) -> Neighbours:
     inside = (local[own.rows] >= 0) & (local[own.columns] >= 0) & (own.rows < own.columns)
     edges = np.stack([local[own.rows[inside]], local[own.columns[inside]]], 1)
     return Neighbours(len(part), edges, own.weights[inside])
-
-
-def _unfolded(
-    target: Surface, own: Neighbours, shapes: np.ndarray, names: list[str], but: list[str], told: Callable[[int], None]
-) -> tuple[np.ndarray, dict[str, int]]:
-    """The shapes, but for some, without triangles turned over, and how many are left by name."""
-    judge, free = judged(target), np.zeros(len(target.points), bool)
-    left: dict[str, int] = {}
-    for k, name in enumerate(names):
-        told(k)
-        if name not in but:
-            shapes[k], left[name] = smoothed_out(target, own, shapes[k], judge, free)
-    return shapes, left
-
-
-def _closings_unfolded(
-    target: Surface,
-    own: Neighbours,
-    shapes: np.ndarray,
-    names: list[str],
-    closing: list[str],
-    held: np.ndarray,
-    left: dict[str, int],
-) -> np.ndarray:
-    """The same for the shapes that close lips and lids, whose edges stay where they meet; mouthClose together with jawOpen,
-    without which it crosses the lips by its nature. Counts what is left of all in `left`."""
-    judge = judged(target)
-    for k, name in enumerate(names):
-        if name == "mouthClose":
-            jaw = shapes[names.index("jawOpen")]
-            both, left["jawOpen+mouthClose"] = smoothed_out(target, own, shapes[k] + jaw, judge, held)
-            shapes[k] = both - jaw
-        elif name in closing:
-            shapes[k], left[name] = smoothed_out(target, own, shapes[k], judge, held)
-        else:
-            left[name] = len(flipped(target, shapes[k], judge))
-    return shapes
 
 
 def _with_pieces(

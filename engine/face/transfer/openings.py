@@ -43,10 +43,11 @@ SEALED = 0.6  # sides that join nearer than this to the middle are not apart
 NARROWING = 0.75  # share by which the zone behind the rim is less deep at the corners, where the inner side is near
 # m behind an edge to which its inner side goes along with it, and how steeply that may lead away; the same before it
 INSIDE, RIM = (0.0045, 1.0), (0.003, 0.35)
-FRONT = 0.2  # m that an edge must reach farther for each m that it lies behind another, to be the outermost
+# m that an edge must reach farther for each m that it lies behind another, to be the outermost: on fine meshes, and on coarse ones
+FRONT, COARSE_FRONT = 0.6, 1.0
+COARSE = (0.003, 0.005)  # m between vertices about the opening
 SHUT = 0.10  # an eye whose aperture is less than this share of its width is closed at rest
 STATIONS = 49
-PINNED = 0.88  # share of the width within which the closed lines must stay closed whatever else is mended
 SEEDS = 21
 LONGEST = 1.25  # times half the width: how far from the middle an opening may end
 
@@ -124,9 +125,8 @@ class Opening:
 
     @property
     def pinned(self) -> np.ndarray:
-        """The vertices that the two lines themselves run over, but near the corners."""
-        near = np.abs(self.stations) < PINNED * np.abs(self.stations).max()
-        return np.unique(np.concatenate([v[near] for e in (self.upper, self.lower) for v in (e.a, e.b)]))
+        """The vertices that the two lines themselves run over."""
+        return np.unique(np.concatenate([v for e in (self.upper, self.lower) for v in (e.a, e.b)]))
 
     def at_vertices(self, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
         """(N, C) for `vertices` what (stations, C) values of the upper and of the lower line say there."""
@@ -228,8 +228,9 @@ def find_opening(
             ends[k] = float(local[corner, 0])
             zones[True][corner] = zones[False][corner] = True
     stations = ends[0] + (ends[1] - ends[0]) * (1 - np.cos(np.linspace(0, np.pi, STATIONS))) / 2
+    front = float(np.interp(grain, COARSE, (FRONT, COARSE_FRONT)))
     upper_edge, lower_edge = (
-        _outermost(local, edges, zones[upper], stations, upper, lines[upper]) for upper in (True, False)
+        _outermost(local, edges, zones[upper], stations, upper, lines[upper], front) for upper in (True, False)
     )
     if upper_edge is None or lower_edge is None:
         return None
@@ -297,7 +298,7 @@ def _corners(
 
 
 def _outermost(
-    local: np.ndarray, edges: np.ndarray, zone: np.ndarray, stations: np.ndarray, upper: bool, rim: np.ndarray
+    local: np.ndarray, edges: np.ndarray, zone: np.ndarray, stations: np.ndarray, upper: bool, rim: np.ndarray, front: float
 ) -> Edge | None:
     """The lowest line of the upper side (highest of the lower) along the mesh's own edges, station by station."""
     own = edges[zone[edges].all(1)]
@@ -311,7 +312,7 @@ def _outermost(
     crosses = (start <= at[:, None]) & (at[:, None] <= end) & (end - start > 1e-9)
     share = np.where(crosses, (at[:, None] - start) / np.maximum(end - start, 1e-9), 0)
     behind = np.maximum(np.interp(local[:, 0], rim[:, 0], rim[:, 2]) - local[:, 2], 0)
-    high = sign * local[:, 1] + FRONT * behind
+    high = sign * local[:, 1] + front * behind
     y = high[own[:, 0]] + share * (high[own[:, 1]] - high[own[:, 0]])
     which = np.where(crosses, y, np.inf).argmin(1)
     rows = np.arange(len(at))

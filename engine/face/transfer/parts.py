@@ -19,6 +19,7 @@ from ..starter_head import HeadModel, rotation_matrices
 LOOKS = {"Up": (-np.radians(25), 0.0), "Down": (np.radians(28), 0.0), "In": (0.0, np.radians(30)), "Out": (0.0, np.radians(30))}
 NEAR_EYE = 0.022  # m from the middle of an eye within which the centre of its ball lies
 FOLLOWING = (0.010, 0.030)  # m from the skin up to which a piece follows wholly, and from which on not at all
+BULGE = 90  # per cent of an eyeball's front, flat or with a cornea, that lids must clear
 JAW_SHAPES = ("jawOpen", "jawForward", "jawLeft", "jawRight")
 
 
@@ -138,10 +139,16 @@ def tongue_out(p: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return share[:, None] * forward + np.clip(2 * share - 1, 0, 1)[:, None] * down
 
 
-def balls(pieces: list[Piece]) -> dict[str, tuple[np.ndarray, float]]:
-    """The eyeballs: name of the eye -> centre and radius; the largest where an eye has several, as a cornea about a ball."""
-    found: dict[str, tuple[np.ndarray, float]] = {}
+def balls(points: np.ndarray, pieces: list[Piece]) -> dict[str, tuple[np.ndarray, float]]:
+    """The eyeballs: name of the eye -> centre, and radius up to which most of the front reaches; of the largest where an eye has
+    several, as a cornea about a ball. points: (V, 3)."""
+    found: dict[str, tuple[np.ndarray, float, np.ndarray]] = {}
     for piece in pieces:
         if piece.ball is not None and (piece.eye not in found or piece.ball[1] > found[piece.eye][1]):
-            found[piece.eye] = piece.ball
-    return found
+            found[piece.eye] = (*piece.ball, piece.vertices)
+    reach = {}
+    for eye, (centre, radius, vertices) in found.items():
+        away = points[vertices] - centre
+        front = np.linalg.norm(away[away[:, 2] > 0], axis=1)
+        reach[eye] = (centre, max(radius, float(np.percentile(front, BULGE))) if len(front) else radius)
+    return reach
