@@ -29,6 +29,7 @@ from engine.face.embedding.mean_face import INNER, LOWER_CONTACT, LOWER_LIP, UPP
 from engine.face.embedding.mesh import fans  # noqa: E402
 from engine.face.flame import FlameModel, flame_from_arrays, load_flame, pose_flame  # noqa: E402
 from engine.face.starter_head import ASSET, HeadModel, load_starter_head, pose_landmarks68  # noqa: E402
+from engine.face.transfer.sides import kept_round  # noqa: E402
 from engine.motion import FaceMotion  # noqa: E402
 
 SPEECH = ROOT / "tests" / "blender" / "demo_take.npz"  # 10 s of the starter, happy 0.6, with blinks
@@ -118,7 +119,7 @@ def main() -> None:
     parser.add_argument("--flame", type=Path, help="your FLAME file too")
     parser.add_argument("--motion", type=Path, default=SPEECH, help="a motion in ARKit's weights; default: 10 s of the starter")
     options = parser.parse_args()
-    take, head = FaceMotion.load(options.motion), load_starter_head()
+    take, head = FaceMotion.load(options.motion), kept_round(load_starter_head())
     rows = []
     print("mm                                 pictures disagree  inner  ahead   lips  iBUG 18-68")
     with face_mesh() as detect:

@@ -33,7 +33,7 @@ from engine.face.starter_head import load_starter_head  # noqa: E402
 from engine.face.transfer.file import MeshFile  # noqa: E402
 from engine.face.transfer.give import GivenShapes, give_shapes  # noqa: E402
 from engine.face.transfer.jobs import find_points  # noqa: E402
-from engine.face.transfer.sides import FACEMESH  # noqa: E402
+from engine.face.transfer.sides import FACEMESH, kept_round  # noqa: E402
 
 SMILE, BLINK = {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"eyeBlinkLeft": 1, "eyeBlinkRight": 1}
 POSES = ({}, {"jawOpen": 1}, SMILE, BLINK, {"mouthPucker": 1}, {"jawOpen": 1, "mouthClose": 1})
@@ -45,7 +45,7 @@ def flame_mesh() -> tuple[transfer_meshes.Mesh, np.ndarray]:
     """A held-out FLAME-format head and what ARKit's shapes truly are on it, (52, V, 3) m."""
     from synthetic_flame import synthetic_flame
 
-    head = load_starter_head()
+    head = kept_round(load_starter_head())
     with np.load(FACEMESH) as data:
         corners = head.vertices.astype(float)[data["triangles"].astype(int)]
         points = (corners * data["weights"][..., None]).sum(1)

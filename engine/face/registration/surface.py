@@ -127,6 +127,13 @@ class Neighbours:
             mask = mask | np.maximum.reduceat(mask[self.columns], self.starts)
         return mask
 
+    def among(self, part: np.ndarray) -> Neighbours:
+        """Who of the vertices `part` (N,) is joined to whom, numbered as they stand there."""
+        local = np.full(self.count, -1)
+        local[part] = np.arange(len(part))
+        inside = (local[self.rows] >= 0) & (local[self.columns] >= 0) & (self.rows < self.columns)
+        return Neighbours(len(part), np.stack([local[self.rows[inside]], local[self.columns[inside]]], 1), self.weights[inside])
+
     def ways(self, points: np.ndarray, start: np.ndarray, reach: float = np.inf) -> np.ndarray:
         """(V,) length of the shortest way along the edges from where `start` (V,) is finite, plus `start` there; inf
         beyond `reach`. Bellman and Ford's rounds, each over all edges at once."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..registration.surface import Neighbours, Surface
 from .contact import BLINKS, RADIUS, bent_to, kept_off, lid_values, lip_values, shut_again
+from .creases import evened
 from .flips import flipped, judged, smoothed_out, turned_back
 from .openings import Opening
 
@@ -16,14 +17,20 @@ YIELDING = 0.1  # how readily lids' edges leave each other, beside what lies abo
 
 
 def unfolded(
-    target: Surface, own: Neighbours, shapes: np.ndarray, names: list[str], told: Callable[[int], None]
+    target: Surface,
+    own: Neighbours,
+    shapes: np.ndarray,
+    names: list[str],
+    near: np.ndarray,
+    told: Callable[[int], None],
 ) -> np.ndarray:
-    """The shapes (K, V, 3) without triangles turned over, but for those that close, which come later. told: called with the
-    number of each shape."""
+    """The shapes (K, V, 3) without creases but near lips and lids (V,), and without triangles turned over but for those that
+    close, which come later. told: called with the number of each shape."""
     judge, free = judged(target), np.zeros(len(target.points), bool)
     shapes = shapes.copy()
     for k, name in enumerate(names):
         told(k)
+        shapes[k] = evened(target, own, shapes[k], near)
         if name != "mouthClose" and name not in BLINKS.values():
             shapes[k] = _mended(target, own, shapes[k], judge, free)
     return shapes

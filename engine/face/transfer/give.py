@@ -30,9 +30,10 @@ from ..registration.surface import (
 from ..registration.warp import SidedIndex, Warp, draw_on, fit_warp
 from ..starter_head import HeadModel
 from .closing import closed, unfolded
+from .creases import about_openings
 from .openings import RINGS, Opening, find_opening, sides_of
 from .parts import Piece, balls, jaw_motion, piece_shapes, pieces_of
-from .sides import BEND, Source, Work, checked_mesh, prepared, refuse_other_things
+from .sides import BEND, Source, Work, checked_mesh, kept_round, prepared, refuse_other_things
 
 NEAR, FAR = 0.008, 0.025  # m: a vertex this near the starter's surface takes its motion; beyond, none
 LEAST_TRUST = 0.02
@@ -96,7 +97,7 @@ def give_shapes(
     if scale <= 0 or misfit > LARGEST_MISFIT:
         raise InputError(f"The points on '{name}' do not lie as on a face: drag them to where their names say.")
     work, laid = prepared(vertices @ rotation.T * scale + shift, triangulate(face_sizes, face_vertices), laid, name)
-    source = Source(head)
+    source = Source(kept_round(head))
     warp = fit_warp(starter, laid)
     own = cotangent_neighbours(work.surface, work.edges)
     lengths = Neighbours(len(work.surface.points), work.edges)
@@ -124,7 +125,8 @@ def give_shapes(
         if found is not None:
             openings[opening_name] = found
     names = list(ARKIT_52)
-    shapes = unfolded(target, own, shapes, names, lambda i: told("smooth", i, len(names)))
+    near = about_openings(target.points, drawn_points)
+    shapes = unfolded(target, own, shapes, names, near, lambda i: told("smooth", i, len(names)))
     told("close", 1, 3)
     shapes, turned = closed(target, own, shapes, names, openings, eyes)
     told("close", 2, 3)
@@ -188,21 +190,13 @@ def _carried(
     all_trust[rows] = trust
     active = own.spread(np.abs(wanted).max(axis=1) > EVEN, 3)
     part = np.flatnonzero(active)
-    small = _restricted(own, part, count)
+    small = own.among(part)
     grain = np.median(np.linalg.norm(target.points[part[small.columns[small.starts]]] - target.points[part], axis=1))
     stiffness = STIFFNESS * min(1.0, (GRAIN / max(float(grain), 1e-6)) ** 2)
     field_ = smooth_field(small, wanted[part], all_trust[part], stiffness, rounds=60, tolerance=3e-3)
     told(3)
     wanted[part] = field_
     return np.ascontiguousarray(wanted.reshape(count, len(ARKIT_52), 3).transpose(1, 0, 2))
-
-
-def _restricted(own: Neighbours, part: np.ndarray, count: int) -> Neighbours:
-    local = np.full(count, -1)
-    local[part] = np.arange(len(part))
-    inside = (local[own.rows] >= 0) & (local[own.columns] >= 0) & (own.rows < own.columns)
-    edges = np.stack([local[own.rows[inside]], local[own.columns[inside]]], 1)
-    return Neighbours(len(part), edges, own.weights[inside])
 
 
 def _with_pieces(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,13 +21,16 @@ from ..registration.surface import (
     welded,
 )
 from ..starter_head import FOLDER, HeadModel
-from .openings import sides_of
+from .openings import RINGS, sides_of
 
 FACEMESH = FOLDER / "facemesh_points.npz"  # where FaceMesh's points lie on the default starter head
 MAX_VERTICES = 120_000
 FEWEST_IN_FACE = 80
 COVERED = 0.45  # least share of the starter's face that must come to lie on the mesh
 SNAP = 0.02  # m: a point this near the skin is taken to be on it
+MOUTH = [61, 0]  # FaceMesh's points at a corner of the lips and in the middle of the upper one, on their outer edge
+MIDLINE = 0.001  # m from it within which nothing comes nearer to it
+SIDES_BEGIN, SIDES_END = 1.3, 2.0  # half widths of the mouth from the midline up to which what narrows is the mouth, and none of it
 BEND = 0.006  # m by which a place with the opposite normal counts as farther away
 
 
@@ -84,6 +87,30 @@ class Source:
     def nearest(self, points: np.ndarray) -> np.ndarray:
         """(N,) the skin's vertices nearest to points on the starter head."""
         return np.array([((self.surface.points - p) ** 2).sum(1).argmin() for p in points])
+
+
+def kept_round(head: HeadModel) -> HeadModel:
+    """The head as it is carried over: where its mouth narrows, the sides come forward farther than the middle does, as lips about
+    an arch of teeth do. A mouth of half the width would else stick out like a keel, and all the more on a coarse mesh. A head
+    whose lips do so already stays as it is."""
+    points = head.vertices.astype(float)
+    with np.load(FACEMESH) as data:
+        corners, weights = data["triangles"].astype(int), data["weights"].astype(float)[..., None]
+    places = (points[corners] * weights).sum(1)
+    ring = places[[number for ring in RINGS["mouth"] for number in ring]]
+    half = np.abs(ring[:, 0]).max()
+    arch = -np.linalg.lstsq(np.c_[np.ones(len(ring)), ring[:, 0] ** 2], ring[:, 2], rcond=None)[0][1]
+    x = points[:, 0]
+    fading = np.clip((SIDES_END - np.abs(x) / half) / (SIDES_END - SIDES_BEGIN), 0, 1)
+    shapes = head.blendshapes.copy()
+    for name in ("mouthPucker", "mouthFunnel"):
+        shape = shapes[head.blendshape_names.index(name)]
+        narrowed = np.clip(-shape[:, 0] / np.where(np.abs(x) < MIDLINE, np.inf, x), 0, 1)
+        further = narrowed * fading * arch * x * x
+        corner, middle = ((values[corners[MOUTH]] * weights[MOUTH][..., 0]).sum(1) for values in (further, shape[:, 2]))
+        missing = corner[0] - (middle[0] - middle[1])
+        shape[:, 2] += further * np.clip(missing / max(corner[0], 1e-9), 0, 1)
+    return replace(head, blendshapes=shapes)
 
 
 def checked_mesh(vertices: np.ndarray, face_sizes: np.ndarray, face_vertices: np.ndarray, name: str) -> np.ndarray:
