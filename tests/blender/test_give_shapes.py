@@ -104,7 +104,7 @@ def test_points_then_shapes_then_it_speaks(built_in):
     obj = head_object(mesh)
     obj.rotation_euler, obj.scale, obj.location = (0, 0, 0), (2, 2, 2), (3, 1, -2)
     subdivision = obj.modifiers.new("Subdivision", "SUBSURF")
-    before = heads.rest_of(obj).copy()
+    before, whole = heads.rest_of(obj).copy(), everything(obj)
     assert bpy.ops.facediff.find_points() == {"FINISHED"}
     with pytest.raises(RuntimeError, match="at work"):
         bpy.ops.facediff.find_points()
@@ -130,6 +130,9 @@ def test_points_then_shapes_then_it_speaks(built_in):
         bpy.ops.facediff.give_shapes()
     assert bpy.ops.facediff.remove_points() == {"FINISHED"} and not give_shapes.points_of(obj)
     assert give_shapes.COLLECTION not in bpy.data.collections
+    take_away(obj)
+    obj.shape_key_clear()
+    assert everything(obj)[:2] == whole[:2] and everything(obj)[3:] == whole[3:], "all that was done is points and keys"
 
 
 def test_rotation_and_uneven_scale_need_not_be_applied(built_in):
@@ -161,20 +164,6 @@ def test_a_half_that_a_modifier_mirrors(built_in):
     assert "mirrored by a modifier" in give_shapes.current.message
     blink, other = shape(obj, "eyeBlinkLeft"), shape(obj, "eyeBlinkRight")
     assert np.abs(blink).max() > 0.05 > np.abs(other).max()
-
-
-def test_one_undo_step_each(built_in):
-    """In Blender without a window nothing can be undone; what an undo would go back to can be counted and compared."""
-    mesh = transfer_meshes.low_head(10.0)
-    obj = head_object(mesh)
-    before = everything(obj)
-    give(obj, mesh)
-    assert {"UNDO"} <= give_shapes_options("apply_shapes") and {"UNDO"} <= give_shapes_options("apply_points")
-    for name in ARKIT_52:
-        obj.shape_key_remove(obj.data.shape_keys.key_blocks[name])
-    obj.shape_key_clear()
-    give_shapes.remove_points(obj)
-    assert everything(obj) == before, "all that was done is points and keys"
 
 
 def give_shapes_options(name: str) -> set[str]:
@@ -222,17 +211,28 @@ def test_the_mesh_stays_as_it_was_when_it_cannot_be(built_in, monkeypatch):
     assert "is gone" in give_shapes.current.message
 
 
-def test_keys_that_are_there_stay(built_in):
+def test_keys_that_are_there_stay_and_all_that_is_done_is_one_undo_step(built_in):
+    """In Blender without a window nothing can be undone; what an undo would go back to can be counted and compared."""
     mesh = transfer_meshes.low_head(10.0)
     obj = head_object(mesh)
     obj.shape_key_add(name="Basis", from_mix=False)
     own = obj.shape_key_add(name="Fat", from_mix=False)
     own.data[0].co.x += 1
     own.value = 0.5
+    before = everything(obj)
     give(obj, mesh)
     blocks = obj.data.shape_keys.key_blocks
     assert blocks.keys() == ["Basis", "Fat", *ARKIT_52] and blocks["Fat"].value == 0.5
     assert np.isclose(shape(obj, "Fat")[0, 0], 1) and np.abs(shape(obj, "jawOpen")[0]).max() < 0.5
+    assert {"UNDO"} <= give_shapes_options("apply_shapes") and {"UNDO"} <= give_shapes_options("apply_points")
+    take_away(obj)
+    assert everything(obj) == before and blocks["Fat"].value == 0.5, "all that was done is points and keys"
+
+
+def take_away(obj: bpy.types.Object) -> None:
+    for name in ARKIT_52:
+        obj.shape_key_remove(obj.data.shape_keys.key_blocks[name])
+    give_shapes.remove_points(obj)
 
 
 def test_what_cannot_be_given_shapes_is_told(built_in):
