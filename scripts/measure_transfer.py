@@ -36,9 +36,9 @@ from engine.face.transfer.jobs import find_points  # noqa: E402
 from engine.face.transfer.sides import FACEMESH, kept_round  # noqa: E402
 
 SMILE, BLINK = {"mouthSmileLeft": 1, "mouthSmileRight": 1}, {"eyeBlinkLeft": 1, "eyeBlinkRight": 1}
-POSES = ({}, {"jawOpen": 1}, SMILE, BLINK, {"mouthPucker": 1}, {"jawOpen": 1, "mouthClose": 1})
+POSES = ({}, {"jawOpen": 1}, SMILE, BLINK, {"mouthPucker": 1}, {"mouthFunnel": 1}, {"jawOpen": 1, "mouthClose": 1})
 FRONT, SEEN = 1.0, (0.16, 640)  # m from which eyeballs are looked at; m across that are seen, and pixels
-SIZE, VIEW = 190, 24.0  # pixels of a picture, degrees from the front
+SIZE, VIEW = 230, 24.0  # pixels of a picture, degrees from the front
 
 
 def flame_mesh() -> tuple[transfer_meshes.Mesh, np.ndarray]:
@@ -161,9 +161,10 @@ def _stage(mesh: transfer_meshes.Mesh, folder: Path) -> Callable[[np.ndarray], n
     scene.camera, camera.data.type = camera, "ORTHO"
     face = np.array(list(mesh.points.values()))
     centre, span = (face.min(0) + face.max(0)) / 2, np.ptp(face, axis=0)[:2].max()
-    camera.data.ortho_scale, camera.data.clip_end = 1.75 * span, 100 * span
+    centre = centre + np.array([0, 0.06, -0.3]) * span  # of the head, not of its face
+    camera.data.ortho_scale, camera.data.clip_end = 1.85 * span, 100 * span
     turn, reach = np.radians(VIEW), 10 * span
-    camera.location = (centre[0] + reach * np.sin(turn), -centre[2] - reach * np.cos(turn), centre[1] - 0.08 * span)
+    camera.location = (centre[0] + reach * np.sin(turn), -centre[2] - reach * np.cos(turn), centre[1])
     camera.rotation_euler = (np.pi / 2, 0, turn)
     scene.render.engine = "BLENDER_WORKBENCH"
     scene.render.resolution_x = scene.render.resolution_y = SIZE

@@ -54,6 +54,10 @@ def test_every_tool_once(zip_file, tmp_path):
     told("drive_tools.py", zip_file, tmp_path)
 
 
+def test_a_mesh_of_ones_own_gets_shapes_and_undo_takes_them_back(zip_file, tmp_path):
+    assert len(told("drive_shapes.py", zip_file, tmp_path)["shots"]) == 3
+
+
 def test_a_minute_without_a_stall(zip_file, tmp_path):
     """The longest stall counts by the main thread's own time: the clock also counts what other programs, or a software
     driver that draws on the processor, take from it."""
