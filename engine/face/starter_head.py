@@ -27,6 +27,7 @@ HEADS = {
 FORMAT = "starter-head/1"
 LEVELS = ("full", "low")  # low: about a fifth of the vertices, hair only painted on the scalp, for crowds and games
 UV_UNITS = 65535  # the file stores texture coordinates as whole multiples of one part in so many
+GLOSS_UNITS = 255  # the same of `gloss`
 EYES = ("left_eye", "right_eye")
 JOINTS = ("neck", "head", "jaw", *EYES)
 BLOCK_BYTES = 64 << 20  # pose_vertices works on this much at a time, so that long clips stay in the cache's reach
@@ -61,6 +62,7 @@ class HeadModel:
     correctives: (C, V, 3) float32 m, added on top of the blendshapes, each as far as its name says: `jawOpen*mouthPucker` is
     the product of these two weights, a factor `1-eyeBlinkLeft` is what that weight lacks to 1, `jawOpen-mouthClose` by how
     much one exceeds the other (see `corrective_weights`).
+    gloss: (V,) float32 in 0..1, how oily or wet the surface is, from dry skin to the line of tears; None when not known.
     rings: named loops of vertices: `mouth` from the contact line outwards, `mouth_in` from it inwards; likewise `eyeLeft`,
     `eyeLeft_in` and others.
     """
@@ -82,6 +84,7 @@ class HeadModel:
     corrective_names: tuple[str, ...] = ()
     correctives: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
     rings: dict[str, tuple[np.ndarray, ...]] = field(default_factory=dict)
+    gloss: np.ndarray | None = None
 
 
 def head_path(name: str) -> Path:
@@ -148,6 +151,7 @@ def _head_from_arrays(a: dict[str, np.ndarray]) -> HeadModel:
         corrective_names=corrective_names,
         correctives=correctives,
         rings=_unpacked_rings(a) if "ring_names" in a else {},
+        gloss=a["gloss"].astype(np.float32) / np.float32(GLOSS_UNITS) if "gloss" in a else None,
     )
     _check(head)
     return head
@@ -183,6 +187,7 @@ def _lowered(head: HeadModel, a: dict[str, np.ndarray]) -> HeadModel:
         uvs=a["low_uvs"].astype(np.float32) / np.float32(UV_UNITS),
         correctives=head.correctives[:, kept],
         rings={name: tuple(loop for loop in loops if len(loop)) for name, loops in rings.items()},
+        gloss=None if head.gloss is None else head.gloss[kept],
     )
     _check(low)
     return low
@@ -252,6 +257,7 @@ def _check(head: HeadModel) -> None:
         "landmarks": head.landmark_triangles.shape == (68, 3)
         and head.landmark_barycentric.shape == (68, 3)
         and head.landmark_triangles.max() < count,
+        "gloss": head.gloss is None or head.gloss.shape == (count,),
         "uvs": head.uvs is None or head.uvs.shape == (len(head.face_vertices), 2),
     }
     wrong = [name for name, right in facts.items() if not right]

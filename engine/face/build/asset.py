@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from ..arkit import ARKIT_52
-from ..starter_head import FORMAT, UV_UNITS
+from ..starter_head import FORMAT, GLOSS_UNITS, UV_UNITS
 from . import colours, rig
 from .accessories import BROW_LOWER, BROW_UPPER, Part, build_parts
+from .cap import hair_cap
 from .chart import Surface
 from .correctives import part_correctives, skin_correctives
 from .ears import add_ears
-from .geometry import distance_to_curve, open_curve
+from .geometry import distance_to_curve, open_curve, well_cut
 from .landmarks import Landmarks, load_landmarks
-from .locks import hair_locks
 from .low import low_faces, low_part
 from .mesh import Mesh, mesh_from_skin, orient
 from .openings import add_openings
@@ -27,6 +27,7 @@ from .sculpt import sculpt
 from .shapes import part_shapes, skin_shapes
 from .shapes_common import Sculptor
 from .topology import Skin, build_skin
+from .unfold import unfold
 from .unwrap import unwrap
 
 MM = 1e-3
@@ -55,7 +56,9 @@ def build_head(name: str = "robin") -> dict[str, np.ndarray]:
     skin = build_skin(surface, landmarks)
     mesh = build_mesh(skin, plan)
     mesh.reference = build_mesh(skin, MEAN).points
-    parts = [*build_parts(mesh, surface, landmarks, plan), hair_locks(mesh, plan)]
+    mesh.faces = well_cut(mesh.faces, mesh.reference)
+    unfold(mesh)
+    parts = [*build_parts(mesh, surface, landmarks, plan), hair_cap(mesh, plan)]
     sculptor = Sculptor(mesh, surface, landmarks)
     shapes = skin_shapes(sculptor)
     moved = [part_shapes(part, shapes) for part in parts]
@@ -88,6 +91,7 @@ def build_head(name: str = "robin") -> dict[str, np.ndarray]:
         "vertex_colors": np.vstack(
             [colours.skin_colours(mesh, browed, plan), *(colours.part_colours(part, plan) for part in parts)]
         ).astype(np.float16),
+        "gloss": np.rint(np.r_[colours.gloss(mesh), np.full(first[-1] - first[1], 0.5)] * GLOSS_UNITS).astype(np.uint8),
         "uvs": np.rint(unwrap(mesh, parts, faces) * UV_UNITS).astype(np.uint16),
         "shape_unit": np.array(SHAPE_UNIT, np.float32),
         "blendshape_names": np.array(ARKIT_52),
@@ -140,7 +144,7 @@ def _packed_low(skin: Skin, mesh: Mesh, surface: Surface, parts: list[Part], pla
     """The low version's faces over this head's vertices, and its landmarks."""
     faces, built = low_faces(skin, mesh)
     low = replace(mesh, faces=faces, materials=built)
-    materials = colours.face_material(low, plan)
+    materials = colours.face_material(low, plan, shorn=True)
     triangles, barycentric = rig.landmarks68(low, surface)
     triangles = np.where(barycentric == 0, triangles[np.arange(68), barycentric.argmax(1)][:, None], triangles)
     start = len(mesh.points)
@@ -176,5 +180,5 @@ def _browed(mesh: Mesh, landmarks: Landmarks) -> np.ndarray:
     cover = np.zeros(len(mesh.reference))
     for side in (list, landmarks.left):
         middle = landmarks.points[side(BROW_UPPER)] * 0.55 + landmarks.points[side(BROW_LOWER)] * 0.45
-        cover = np.maximum(cover, np.exp(-(distance_to_curve(mesh.reference, open_curve(middle, 40)) ** 2) / (2 * 2.4**2)))
+        cover = np.maximum(cover, np.exp(-(distance_to_curve(mesh.reference, open_curve(middle, 40)) ** 2) / (2 * 2.6**2)))
     return cover

@@ -27,8 +27,14 @@ PATCHES = (
     ((27.5, -70, 7), (2.2, 1.6, 4), "shade", 0.40), ((0, -86, 16), (10, 2.4, 5), "shade", 0.25),
     ((20, -43, 14), (3, 5, 5), "shade", 0.30),
 )  # fmt: skip
+# (centre, spread per axis, how much): where skin is oilier than elsewhere, and drier; x is mirrored
+OILY = (
+    ((0, 38, 12), (26, 16, 24), 0.28), ((0, -20, 32), (9, 20, 14), 0.32), ((14, -38, 24), (6, 6, 8), 0.22),
+    ((0, -104, 15), (11, 9, 12), 0.18), ((31, 10, 2), (13, 4, 9), 0.22), ((42, -22, 5), (11, 7, 12), 0.14),
+    ((50, -55, -12), (18, 18, 24), -0.14), ((0, -140, -50), (60, 26, 60), -0.10),
+)  # fmt: skip
 # the same for the shadow of a shaved beard
-BEARD = (((0, -100, 5), (34, 15, 40)), ((46, -82, -36), (15, 20, 26)), ((0, -55, 20), (20, 5, 14)), ((24, -70, 8), (6, 10, 10)))
+BEARD = (((0, -100, 5), (34, 15, 40)), ((46, -82, -36), (15, 20, 26)), ((0, -53, 20), (20, 3.6, 14)), ((24, -70, 8), (6, 10, 10)))
 
 
 def materials(plan: HeadPlan) -> dict[str, tuple]:
@@ -43,7 +49,7 @@ def materials(plan: HeadPlan) -> dict[str, tuple]:
         "teeth": (TOOTH, 0.22, 0.1, 0.3),
         "gums": (GUM, 0.3, 0.1, 0.2),
         "tongue": (TONGUE, 0.38, 0.1, 0.0),
-        "hair": (plan.hair, 0.65, 0.0, 0.0),
+        "hair": (plan.hair, 0.6, 0.0, 0.0),
     }
 
 
@@ -67,7 +73,7 @@ def skin_colours(mesh: Mesh, browed: np.ndarray, plan: HeadPlan) -> np.ndarray:
     for centre, spread in BEARD if plan.beard else ():
         blend(slice(None), (0.22, 0.19, 0.18), 0.55 * plan.beard * patch(centre, spread))
     colour *= 1 + plan.mottle * _mottle(folded)[:, None] * [0.7, 1.0, 1.1]
-    blend(slice(None), plan.brow, 0.5 * np.minimum(plan.brow_thickness, 1.2) * browed)
+    blend(slice(None), plan.brow, 0.88 * np.minimum(plan.brow_thickness, 1.1) * browed)
     ears = np.concatenate(
         [np.r_[np.concatenate(mesh.loops[f"ear{s}_in"]), mesh.centres["ear" + s]] for s in ("Left", "Right")]
     )
@@ -114,6 +120,22 @@ def _eye_and_nostril(mesh: Mesh, side: str, plan: HeadPlan, blend: Callable[...,
     blend(np.array([mesh.centres["nostril" + side]]), (0.03, 0.01, 0.01), 1.0)
 
 
+def gloss(mesh: Mesh) -> np.ndarray:
+    """(V,) of the connected mesh, how oily or wet it is: 0 dry skin, 1 wet."""
+    folded = np.c_[np.abs(mesh.reference[:, 0]), mesh.reference[:, 1:]]
+    shine = np.full(len(folded), 0.18)
+    for centre, spread, amount in OILY:
+        shine += amount * np.exp(-(((folded - centre) / np.array(spread, float)) ** 2).sum(1) / 2)
+    for row, share in enumerate((0.85, 0.75, 0.7, 0.6)):
+        shine[mesh.loops["mouth"][row]] = share
+    for name, wet in (("mouth_in", 0.9), ("eyeLeft_in", 1.0), ("eyeRight_in", 1.0)):
+        shine[np.concatenate(mesh.loops[name])] = wet
+    for name in ("eyeLeft", "eyeRight"):
+        shine[mesh.loops[name][0]] = 0.9  # the line of tears along the lid's margin
+        shine[mesh.loops[name][1]] = 0.4
+    return np.clip(shine, 0, 1)
+
+
 def part_colours(part: Part, plan: HeadPlan) -> np.ndarray:
     """(V, 3) colours of one loose piece."""
     count = len(part.points)
@@ -125,7 +147,7 @@ def part_colours(part: Part, plan: HeadPlan) -> np.ndarray:
         colour[part.tags["gum"]] = GUM
         return colour
     if part.name == "hair":
-        tone = part.tags["tone"] * np.interp(part.tags["along"], [0, 0.35, 1], [0.6, 1.0, 1.25])
+        tone = part.tags["tone"] * np.interp(part.tags["along"], [0, 0.35, 1], [0.85, 1.0, 0.9])
         return np.clip(np.outer(tone, plan.hair), 0, 1)
     if part.name.startswith("brow"):
         return np.where((np.arange(count) % 3 == 2)[:, None], np.array(plan.brow) * 1.8, plan.brow)
@@ -139,15 +161,15 @@ def _eye_colours(degrees: np.ndarray, iris: np.ndarray) -> np.ndarray:
     colour[degrees < IRIS + 8] = (0.56, 0.525, 0.50)
     colour[degrees < IRIS + 1] = iris * 0.18
     colour[degrees < IRIS - 1] = iris * 0.75
-    ring = (degrees < 20) & (degrees > PUPIL)
+    ring = (degrees < 22) & (degrees > PUPIL)
     colour[ring] = iris * 1.35 * spokes[ring, None]
     colour[degrees < PUPIL + 3] = iris * 0.7
     colour[degrees <= PUPIL] = PUPIL_COLOUR
     return np.clip(colour, 0, 1)
 
 
-def face_material(mesh: Mesh, plan: HeadPlan) -> list[str]:
-    """Material name per face of the connected mesh: lips by ring, hair by cover, the rest as built."""
+def face_material(mesh: Mesh, plan: HeadPlan, shorn: bool = False) -> list[str]:
+    """Material name per face of the connected mesh: lips by ring, the rest as built; hair by cover where all hair is `shorn`."""
     on_lips = np.zeros(len(mesh.points), bool)
     on_lips[np.concatenate(mesh.loops["mouth"][:4])] = True
     cover = hair_cover(mesh.reference, plan.hair_style)
@@ -156,7 +178,7 @@ def face_material(mesh: Mesh, plan: HeadPlan) -> list[str]:
         ids = list(face)
         if name == "skin" and on_lips[ids].all():
             name = "lips"
-        elif name == "skin" and max(ids) < mesh.skin_count and cover[ids].mean() > 0.5:
+        elif shorn and name == "skin" and max(ids) < mesh.skin_count and cover[ids].mean() > 0.5:
             name = "hair"
         names.append(name)
     return names

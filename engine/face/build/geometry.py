@@ -9,6 +9,7 @@ from scipy.interpolate import CubicSpline
 
 Face = tuple[int, ...]
 FLIP = np.array([-1.0, 1.0, 1.0])  # reflection in the midplane
+FLAT = 0.97  # cosine between a quad's halves above which it counts as flat
 
 
 def unit(v: np.ndarray) -> np.ndarray:
@@ -30,6 +31,31 @@ def edges(face: Sequence[int]) -> Iterable[tuple[int, int]]:
 def triangulate(faces: Sequence[Face]) -> np.ndarray:
     """(T, 3) int triangles; each quad is cut along its first diagonal."""
     return np.array([(f[0], f[i], f[i + 1]) for f in faces for i in range(1, len(f) - 1)])
+
+
+def turned_over(face: Face) -> Face:
+    """The same polygon seen from behind; a quad keeps its first diagonal."""
+    return (face[0], *face[:0:-1])
+
+
+def well_cut(faces: Sequence[Face], points: np.ndarray) -> list[Face]:
+    """The same faces; each quad begins where the cut along its first diagonal bends it less, or, flat either way, is shorter."""
+    cut = list(faces)
+    for i, face in enumerate(faces):
+        if len(face) == 4:
+            p = points[list(face)]
+            bends, lengths = zip(*(_cut(np.roll(p, -k, 0)) for k in (0, 1)))
+            flat = min(bends) > FLAT
+            if (lengths[1] < 0.999 * lengths[0]) if flat else (bends[1] > bends[0] + 1e-3):
+                cut[i] = (*face[1:], face[0])
+    return cut
+
+
+def _cut(p: np.ndarray) -> tuple[float, float]:
+    """Cosine between the halves of a quad (4, 3) cut from its first corner, and the cut's length."""
+    way = p[2] - p[0]
+    halves = unit(np.cross(p[1] - p[0], way)), unit(np.cross(way, p[3] - p[0]))
+    return float(halves[0] @ halves[1]), float(np.linalg.norm(way))
 
 
 def vertex_normals(points: np.ndarray, faces: Sequence[Face]) -> np.ndarray:

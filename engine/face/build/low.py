@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .accessories import EYE_RINGS_AT, EYE_SEGMENTS, Part
+from .accessories import EYE_RINGS_AT, EYE_SEGMENTS, IRIS, Part
 from .geometry import Face
 from .mesh import Mesh, orient
 from .sampling import NECK_END, edge_length
@@ -21,11 +21,11 @@ INNER = {"mouth": (1, 3, 5, 7), "eye": (0, 2), "nostril": (1,), "ear": (1, 2, 4,
 SPARSER = 1.75  # distance between points, in those of the full head
 LONGEST = 30.0  # mm: the midline's points are further apart only across an opening
 SEED = 7
-EYE_RINGS_KEPT = (0, 2, 4, 6, 8, 10)
+EYE_RINGS_KEPT = (0, 2, 4, 6, 8, 9)
 TEETH_ROWS, TEETH_ROWS_KEPT = 7, (0, 1, 4, 6)
 TONGUE_SPOKES, TONGUE_RINGS = 12, 11
 # of the hairs of each kind: how many vertices one has, and which stay
-HAIRS = {"brow": (3, 3), "lashes": (5, 2)}
+HAIRS = {"brow": (3, 1), "lashes": (5, 1)}
 
 
 def low_faces(skin: Skin, mesh: Mesh) -> tuple[list[Face], list[str]]:
@@ -131,7 +131,7 @@ def _low_eye(part: Part) -> tuple[list[Face], list[str]]:
     materials = ["pupil"] * len(turn)
     for inner, outer, ring in zip(rings[:-1], rings[1:], EYE_RINGS_KEPT[1:]):
         faces += [(f[0], f[3], f[2], f[1]) for f in strip(inner, outer)]
-        materials += ["iris" if EYE_RINGS_AT[ring] <= 27.5 else "eye_white"] * len(turn)
+        materials += ["iris" if EYE_RINGS_AT[ring] < IRIS + 1 else "eye_white"] * len(turn)
     faces += [(last, int(b), int(a)) for a, b in zip(rings[-1], np.roll(rings[-1], -1))]
     materials += ["eye_white"] * len(turn)
     return ([f[::-1] for f in faces] if mirrored else faces), materials

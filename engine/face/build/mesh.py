@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .geometry import Face, edges, symmetrised, vertex_normals
+from .geometry import Face, edges, symmetrised, turned_over, vertex_normals
 from .topology import Skin, strip
 
 
@@ -64,10 +64,11 @@ class Mesh:
         self.loops[name + "_in"] = made
 
     def cap(self, name: str, point: np.ndarray, material: str) -> None:
-        """Close the family's last loop with a fan."""
+        """Close the family's last loop, of an even number of vertices, with a fan of quads."""
         centre = int(self.add(np.asarray(point)[None])[0])
-        loop = self.loops[name + "_in"][-1]
-        fan = [(int(a), int(b), centre) for a, b in edges(loop)]
+        loop = self.loops[name + "_in"][-1].tolist()
+        # the first diagonal runs to the centre, so that each half is a triangle of the fan
+        fan = [(loop[k], loop[(k + 1) % len(loop)], centre, loop[k - 1]) for k in range(0, len(loop), 2)]
         self.faces += fan
         self.materials += [material] * len(fan)
         self.centres[name] = centre
@@ -105,7 +106,7 @@ def orient(faces: list[Face]) -> list[Face]:
                     queue.append(j)
     if len(turned) != len(faces):
         raise ValueError(f"{len(faces) - len(turned)} faces hang loose")
-    return [face[::-1] if turned[i] else face for i, face in enumerate(faces)]
+    return [turned_over(face) if turned[i] else face for i, face in enumerate(faces)]
 
 
 def boundary_edges(faces: list[Face]) -> list[tuple[int, int]]:

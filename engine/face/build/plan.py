@@ -9,21 +9,15 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Hair:
-    """How the hair is cut and combed; mm."""
+    """How the hair is combed; mm, places on the mean head."""
 
-    length: float = 72.0
-    width: float = 8.5  # of a lock
-    top_thickness: float = 11.0
-    side_thickness: float = 2.6
-    quiff: float = 6.0  # higher above the forehead
-    tip: float = 0.5  # height of a lock's tip, as a share of its thickness
-    towards: Colour = (0.0, 10.0, -300.0)  # the place all hair is combed to
-    gravity: float = 0.55  # 0..1, how far the sides hang down
-    parting: float = 0.0  # away from the middle
-    disorder: float = 0.12
+    top_thickness: float = 9.0
+    side_thickness: float = 4.0
+    quiff: float = 2.5  # higher above the forehead
+    furrow: float = 3.6  # depth between strands
+    whorl: Colour = (0.0, 74.0, -160.0)  # the place from which all hair is combed, or to which
     receding: float = 0.0  # of the hairline above forehead and temples
     bald_half_width: float = 0.0  # no hair on the crown up to so far from the middle; 0: none missing
-    least_cover: float = 0.45  # locks grow where the cover is more
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ ROBIN = HeadPlan("Robin")
 OTTO = HeadPlan(
     "Otto", size=1.01, skull_width=2.0, forehead_slope=4.0, brow_ridge=2.6, temple=-1.5, cheekbone=1.0, cheek=4.5, jaw_width=4.8,
     jowl=4.0, chin_width=4.0, chin_down=4.0, chin_forward=1.0, throat=7.0, bridge_height=3.0, nose_length=3.6, nose_width=2.7,
-    tip_forward=2.0, tip_width=1.8, mouth_width=1.5, upper_lip=-1.6, lower_lip=-1.6, lips_forward=-1.5, eye_open=-0.5,
+    tip_forward=2.0, tip_width=1.8, mouth_width=1.5, upper_lip=-1.2, lower_lip=-1.6, lips_forward=-1.5, eye_open=-0.5,
     eye_tilt=-1.6, lid_hood=1.8, eye_bag=1.8, neck_width=8.0, ear_size=1.14, brow_height=-2.0, brow_thickness=1.35,
     lash_length=0.75,
     relief={
@@ -96,11 +90,10 @@ OTTO = HeadPlan(
         "hollow of the cheek": 0.4, "philtrum": 0.6, "temple": 1.6, "larynx": 1.7,
     },
     skin=(0.56, 0.285, 0.205), flush=(0.58, 0.19, 0.145), shade=(0.37, 0.17, 0.135), light=(0.64, 0.38, 0.29),
-    lip=(0.40, 0.135, 0.115), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035),
+    lip=(0.385, 0.108, 0.096), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035),
     mottle=1.8, beard=0.55,
     hair_style=Hair(
-        length=48, width=6.5, top_thickness=3, side_thickness=3.5, quiff=0, gravity=0.8, receding=8, bald_half_width=48,
-        disorder=0.2,
+        top_thickness=3, side_thickness=4.0, quiff=0, furrow=2.0, whorl=(0, 5, -180), receding=8, bald_half_width=48,
     ),
 )  # fmt: skip
 AMARA = HeadPlan(
@@ -114,11 +107,10 @@ AMARA = HeadPlan(
         "below the lower lid": 0.5, "brow ridge": 0.3, "temple": 0.4, "chin's sides": 0.5, "nose's flanks": 0.5,
         "bridge of the nose": 0.6,
     },
-    skin=(0.205, 0.093, 0.054), flush=(0.25, 0.085, 0.056), shade=(0.105, 0.044, 0.029), light=(0.275, 0.135, 0.083),
+    skin=(0.225, 0.104, 0.061), flush=(0.25, 0.085, 0.056), shade=(0.105, 0.044, 0.029), light=(0.275, 0.135, 0.083),
     lip=(0.225, 0.066, 0.062), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
     hair_style=Hair(
-        length=85, width=8, top_thickness=4.5, side_thickness=3.0, quiff=1.5, tip=0.7, towards=(0, 75, -185), gravity=0.0,
-        disorder=0.03,
+        top_thickness=2.5, side_thickness=2.2, quiff=0.5, furrow=1.8, whorl=(0, 62, -168),
     ),
 )  # fmt: skip
 PLANS = {"robin": ROBIN, "otto": OTTO, "amara": AMARA}

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from .forms import formed
-from .geometry import distance_to_curve, neighbours, open_curve, smoothstep, symmetrised, unit, vertex_normals
+from .geometry import (
+    distance_to_curve,
+    neighbours,
+    open_curve,
+    smoothstep,
+    symmetrised,
+    triangulate,
+    unit,
+    vertex_normals,
+)
 from .hair import hair_cover
 from .landmarks import EYE, EYE_RADIUS, LID_LINE
 from .mesh import boundary_edges
@@ -120,7 +129,7 @@ def _faired(skin: Skin) -> np.ndarray:
     x, y, z = np.abs(skin.points[:, 0]), skin.points[:, 1], skin.points[:, 2]
     strength[(x < 24) & (y < -22) & (y > -50) & (z > 8)] *= 0.35  # keep the nose's tip and wings
     strength[y < NECK_END + 4] = 0
-    near = neighbours(len(skin.points), skin.faces)
+    near = neighbours(len(skin.points), triangulate(skin.faces).tolist())
     counts = np.array([len(n) for n in near])
     rows, columns = np.repeat(np.arange(len(near)), counts), np.concatenate(near)
     p = skin.points

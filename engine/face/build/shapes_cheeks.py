@@ -38,16 +38,16 @@ def _squint(s: Sculptor) -> np.ndarray:
 
 def _sneer(s: Sculptor) -> np.ndarray:
     handles = s.pushes(
-        ((17, -37, 20), (0.8, 4.4, -0.6)), ((12, -27, 22), (0, 3.2, 0.6)), ((9, -14, 20), (-0.4, 2.0, 0.9)),
-        ((22, -45, 13), (0.5, 3.2, 0.8)),
+        ((17, -37, 20), (1.2, 5.4, -0.4)), ((12, -27, 22), (0, 3.8, 0.6)), ((9, -14, 20), (-0.4, 2.0, 0.9)),
+        ((22, -45, 13), (0.7, 4.6, 1.2)),
     )  # fmt: skip
     for k in range(s.spokes):
         if s.upper[k]:
             handles[int(s.outer[0][k])] = np.array([0, 1.4, 0]) * bell(s.across[k], -0.55)
-            handles[int(s.outer[4][k])] = np.array([0, 2.2, 0]) * bell(s.across[k], -0.55)
+            handles[int(s.outer[4][k])] = np.array([0, 3.9, 0.4]) * bell(s.across[k], -0.55)
         else:
             handles[int(s.outer[0][k])] = np.zeros(3)
     for v in s.mesh.loops["nostrilLeft"][0].tolist():
-        handles[v] = np.array([0.3, 2.8, -0.3])
+        handles[v] = np.array([0.4, 2.8, -0.3])
     shape = s.shape(handles, 24, s.eye_region)
-    return s.wrinkled(s.fold(shape, [(19, -33, 18), (22, -40, 14), (26, -48, 11)], 1.4, 0.9), NOSE_SIDE, 1.0, 2.2)
+    return s.wrinkled(s.fold(shape, [(19, -33, 18), (22, -40, 14), (26, -48, 11)], 1.8, 1.3), NOSE_SIDE, 1.0, 2.2)

@@ -12,6 +12,8 @@ OPENING, SLIDE = np.radians(17.5), np.array([0.0, -1.5, 3.0])
 FORWARD = np.array([0.0, 0.0, 6.0])
 SIDEWAYS, SIDE_SLIDE = np.radians(4.5), np.array([2.0, 0.0, 0.0])
 SLIDING = (0.58, 0.74)  # share of its sideways motion on the middle of upper and lower lip
+# mm that the lips' inner side and the fold behind it stay forward of closed lips that are drawn back: they slide over the teeth
+INNER_FORWARD = (1.0, 2.6, 4.2)
 CORNER = 0.42  # share of the jaw's motion at the corners of the mouth; also where closed lips meet on an open jaw
 
 
@@ -111,8 +113,10 @@ def _mouth_close(s: Sculptor, jaw_open: np.ndarray) -> np.ndarray:
     handles: dict[int, np.ndarray] = {}
     sealed = CORNER * opened(s.mesh.points) - jaw_open
     for k in range(s.spokes):
+        middle = 1 - s.across[k] ** 2
         for row, loop in enumerate((*s.outer[:5], *s.inner[:3])):
             v = int(loop[k])
             if row == 0 or k not in (0, s.half):
-                handles[v] = sealed[v]
+                before_teeth = INNER_FORWARD[row - 5] * middle if row > 4 else 0.0
+                handles[v] = sealed[v] + [0, 0, before_teeth]
     return s.symmetric(s.shape(handles, 38))

@@ -61,7 +61,7 @@ def _lip_shapes(s: Sculptor) -> Shapes:
     still = s.eye_region
 
     def lower_down(x: float, part: str, row: int) -> np.ndarray:
-        return np.array([0.8, -7.0, -0.4]) * bell(x) * (1 if row <= 2 else 0.9) if part == "lower" else np.zeros(3)
+        return np.array([0.8, -7.0, -0.4]) * bell(x) * (1 if row <= 2 else 1.12) if part == "lower" else np.zeros(3)
 
     def upper_up(x: float, part: str, row: int) -> np.ndarray:
         return np.array([0.6, 6.5, -0.6]) * bell(x) * (1 if row <= 2 else 0.9) if part == "upper" else np.zeros(3)
@@ -95,7 +95,7 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
     still = s.eye_region
 
     def roll(lip: str):
-        over, back = (0.2, 1.0, 2.4, 3.6, 3.4), (4.2, 4.6, 4.2, 3.0, 1.4)
+        over, back = (0.2, 1.0, 2.6, 4.3, 4.2), (4.2, 4.6, 4.2, 3.0, 1.4)
 
         def move(x: float, part: str, row: int) -> np.ndarray | None:
             if part != lip:
@@ -121,11 +121,11 @@ def _pressed_shapes(s: Sculptor) -> Shapes:
         return (0, 4.0 * m, 1.8 * m) if part != "lower" or row <= 0 else (0, 3.0 * m, 1.2 * m)
 
     def press(x: float, part: str, row: int) -> tuple[float, float, float]:
-        m = to_corner(x, -0.2)
+        m = to_corner(x, -0.35)
         if row <= 0 or part == "corner":
             return (0, 0, -1.4 * m)
-        up = (1 if part == "lower" else -1) * m * (1 - abs(x) ** 4) * (0, 0.5, 1.1, 1.6, 1.5)[row]
-        return (0, up, -1.5 * m)
+        up = (1 if part == "lower" else -1) * m * (1 - abs(x) ** 4) * (0, 0.9, 2.0, 2.9, 2.5)[row]
+        return (0, up, -m * (0, 1.9, 2.1, 1.8, 1.2)[row])
 
     chin = s.pushes(((0, -100, 17), (0, 5.5, 1.0))) | s.both(s.pushes(((12, -98, 14), (0, 4.5, 0.5))))
     return {

@@ -11,8 +11,9 @@ import numpy as np
 
 from .chart import Surface
 from .delaunay import constrained_delaunay
-from .geometry import FLIP, Face, edges, in_polygon, unit
+from .geometry import FLIP, Face, edges, in_polygon, turned_over
 from .landmarks import Landmarks
+from .pairing import paired
 from .rings import feature_rings
 from .sampling import NECK_END, Samples, in_plane, points_between
 
@@ -97,9 +98,9 @@ def skin_faces(
             f"{straddling.sum()} triangles cross the midline near {p[triangles[straddling]].mean(1).round()[0]}"
         )
     half = triangles[x.mean(1) > 1e-6]
-    pairs, rest = _paired(half, p)
+    pairs, rest = paired(half, p)
     faces = [tuple(f) for f in (*pairs, *rest)]
-    faces += [tuple(mirror[list(f)][::-1].tolist()) for f in faces]
+    faces += [turned_over(tuple(mirror[list(f)].tolist())) for f in faces]
     for loops in rings.values():
         for inner, outward in zip(loops[:-1], loops[1:]):
             faces += strip(inner, outward)
@@ -115,34 +116,4 @@ def strip(a: np.ndarray, b: np.ndarray) -> list[Face]:
 def _outward(face: Face, d: np.ndarray) -> Face:
     p = d[list(face)]
     normal = np.cross(p[1] - p[0], p[2] - p[0]) if len(face) == 3 else np.cross(p[2] - p[0], p[3] - p[1])
-    return tuple(int(i) for i in (face if normal @ p.mean(0) > 0 else face[::-1]))
-
-
-def _paired(triangles: np.ndarray, p: np.ndarray) -> tuple[list[list[int]], list[list[int]]]:
-    """Join triangles to quads, best first, where corners are near square and the pair is nearly flat."""
-    by_edge: dict[frozenset[int], list[int]] = {}
-    for i, t in enumerate(triangles.tolist()):
-        for e in edges(t):
-            by_edge.setdefault(frozenset(e), []).append(i)
-    ranked = []
-    for e, pair in by_edge.items():
-        if len(pair) != 2:
-            continue
-        t, u = (triangles[i].tolist() for i in pair)
-        tip = next(v for v in t if v not in e)
-        k = t.index(tip)
-        quad = [tip, t[(k + 1) % 3], next(v for v in u if v not in e), t[(k + 2) % 3]]
-        side = np.roll(p[quad], -1, 0) - p[quad]
-        length = np.linalg.norm(side, axis=1)
-        direction = side / length[:, None]
-        skew = np.abs((direction * np.roll(direction, 1, 0)).sum(1)).max()
-        n1, n2 = unit(np.cross(side[0], side[1])), unit(np.cross(side[2], side[3]))
-        if skew <= 0.72 and n1 @ n2 >= 0.9:
-            ranked.append((skew + 0.4 * (length.max() / length.min() - 1) + 2 * (1 - n1 @ n2), *pair, quad))
-    used: set[int] = set()
-    quads = []
-    for _, a, b, quad in sorted(ranked, key=lambda r: r[:3]):
-        if a not in used and b not in used:
-            used |= {a, b}
-            quads.append(quad)
-    return quads, [triangles[i].tolist() for i in range(len(triangles)) if i not in used]
+    return tuple(int(i) for i in (face if normal @ p.mean(0) > 0 else turned_over(face)))

@@ -19,7 +19,6 @@ MARGIN = 0.004
 HAIRS = {
     "brow": ((0.1, 0), (0.9, 0), (0.5, 1)),
     "lashes": ((0.9, 0), (0.1, 0), (0.9, 0.55), (0.1, 0.55), (0.5, 1)),
-    "hair": ((0.5, 0), (0.1, 0.3), (0.9, 0.3), (0.1, 0.68), (0.9, 0.68), (0.5, 1)),
 }
 
 
@@ -62,7 +61,9 @@ def _skin(mesh: Mesh) -> np.ndarray:
 def _flat(part: Part, place: int, count: int) -> np.ndarray:
     """A loose piece laid flat in its own box of the strip: eyeballs from the front, hairs along their length."""
     p = part.points
-    if part.name.startswith("eye"):
+    if part.name == "hair":  # strands upright, side by side
+        flat = np.c_[0.5 + 0.5 * part.tags["around"], part.tags["along"]]
+    elif part.name.startswith("eye"):
         polar = part.tags["degrees"] / 360
         around = np.arctan2(p[:, 1] - p[:, 1].mean(), p[:, 0] - p[:, 0].mean())
         flat = 0.5 + np.c_[np.cos(around), np.sin(around)] * polar[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..embedding_places import closest_places
+from ..embedding.places import closest_places
 from ..starter_head import HeadModel
 
 RAY_BLOCK = 1 << 21  # pairs of ray and triangle at once: bounds memory
