@@ -1,4 +1,7 @@
-"""The scene as an exporter must find it: the head alone selected, the frames wanted, at the frame rate wanted. All is put back."""
+"""The scene as an exporter must find it: the head alone selected, the frames wanted, at the frame rate wanted. All is put back.
+
+Subdivision is switched off meanwhile: a file carries the vertices that the shape keys move, and who reads it may subdivide them.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,11 @@ def staged(context: bpy.types.Context, span: Span) -> Iterator[tuple[int, int, f
     selected, active = context.selected_objects, layer.objects.active
     before = (scene.frame_start, scene.frame_end, scene.frame_current, scene.frame_subframe, render.fps, render.fps_base)
     stand_ins: list[tuple[bpy.types.AnimData, bpy.types.Action, bpy.types.ActionSlot]] = []
+    smooth = [m for obj in parts_of(head) for m in obj.modifiers if m.type == "SUBSURF"]
+    shown = [(m.show_viewport, m.show_render) for m in smooth]
     try:
+        for modifier in smooth:
+            modifier.show_viewport = modifier.show_render = False
         for obj in selected:
             obj.select_set(False)
         for obj in parts_of(head):
@@ -65,6 +72,8 @@ def staged(context: bpy.types.Context, span: Span) -> Iterator[tuple[int, int, f
         scene.frame_start, scene.frame_end = first, last
         yield first, last, fps
     finally:
+        for modifier, (viewport, render_too) in zip(smooth, shown, strict=True):
+            modifier.show_viewport, modifier.show_render = viewport, render_too
         for data, action, slot in stand_ins:
             copy, data.action = data.action, action
             data.action_slot = slot

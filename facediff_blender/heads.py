@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 import bpy
 import numpy as np
 
-from ..engine.face.starter_head import EYES, HeadModel, MaterialSpec
-from . import compat, correctives
+from ..engine.face.starter_head import EYES, HeadModel
+from . import correctives, materials
 
 HEAD_PROPERTY = "facediff_head"  # on the mesh object: the name of the model that it was made from
 SOURCE_PROPERTY = "facediff_source"
 COLLECTION = "FaceDiff"
-COLOR_ATTRIBUTE = "Color"
+SUBDIVISION = "Subdivision"  # the modifier of a subdivided head
+CREASED = {"mouth", "eyeLeft", "eyeRight"}  # whose first loop, where lips and lids meet, stays where it is
 JOINTS = ("head", *EYES)  # the bones that a FaceMotion turns
 EULER_ORDER = "ZXY"  # turn, then nod, then tilt: each reads on a curve of its own, and nothing locks before 90 degrees of nod
 BONE_LENGTH = {"neck": 0.06, "head": 0.12, "left_eye": 0.03, "right_eye": 0.03}  # m
@@ -53,10 +54,13 @@ def head_of(obj: bpy.types.Object | None) -> bpy.types.Object | None:
     return None
 
 
-def add_head(model: HeadModel, scene: bpy.types.Scene, location: tuple[float, float, float] = (0, 0, 0)) -> bpy.types.Object:
+def add_head(
+    model: HeadModel, scene: bpy.types.Scene, location: tuple[float, float, float] = (0, 0, 0), subdivisions: int = 0
+) -> bpy.types.Object:
     """Build the head and its rig in the scene's "FaceDiff" collection and return the mesh object.
 
-    location: world position (m) of the point midway between the eyeballs. Takes a fraction of a second.
+    location: world position (m) of the point midway between the eyeballs. subdivisions: steps of Catmull-Clark that a modifier
+    adds; the shape keys stay those of the model's own vertices. Takes a fraction of a second.
     """
     name = f"FaceDiff {model.name.replace('_', ' ').title()}"
     head = link_head(model, scene, name, location)
@@ -69,6 +73,10 @@ def add_head(model: HeadModel, scene: bpy.types.Scene, location: tuple[float, fl
     eyes = {eye: model.skin[eye] * turned for eye in EYES}
     # Such that the armature does what `pose_vertices` does: eyes first, then all above the neck.
     add_groups(head, {"neck": 1.0 - turned, "head": turned - sum(eyes.values()), **eyes})
+    if subdivisions:
+        smooth = head.modifiers.new(SUBDIVISION, "SUBSURF")
+        smooth.levels = smooth.render_levels = subdivisions
+        smooth.boundary_smooth = "PRESERVE_CORNERS"  # single hairs keep their ends
     return head
 
 
@@ -115,31 +123,32 @@ def _mesh(model: HeadModel, name: str) -> bpy.types.Mesh:
     if model.vertex_colors is not None:
         colors = np.ones((len(model.vertices), 4), np.float32)
         colors[:, :3] = model.vertex_colors
-        attribute = mesh.color_attributes.new(COLOR_ATTRIBUTE, "FLOAT_COLOR", "POINT")
+        attribute = mesh.color_attributes.new(materials.COLOR_ATTRIBUTE, "FLOAT_COLOR", "POINT")
         attribute.data.foreach_set("color", colors.ravel())
-    for spec in model.materials:
-        mesh.materials.append(_material(spec, painted=model.vertex_colors is not None))
+    if model.gloss is not None:
+        mesh.attributes.new(materials.GLOSS_ATTRIBUTE, "FLOAT", "POINT").data.foreach_set("value", model.gloss)
+    add_materials(mesh, model)
+    _crease(mesh, model)
     return mesh
 
 
-def _material(spec: MaterialSpec, painted: bool) -> bpy.types.Material:
-    material = bpy.data.materials.new(f"FaceDiff {spec.name}")
-    material.diffuse_color = (*spec.base_color, 1.0)
-    material.roughness = spec.roughness
-    tree = compat.use_material_nodes(material)
-    shader = next(node for node in tree.nodes if node.bl_idname == "ShaderNodeBsdfPrincipled")
-    shader.inputs["Base Color"].default_value = (*spec.base_color, 1.0)
-    shader.inputs["Roughness"].default_value = spec.roughness
-    shader.inputs["Subsurface Weight"].default_value = spec.subsurface
-    shader.inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.2)
-    shader.inputs["Subsurface Scale"].default_value = 0.004  # m; light goes a few millimetres through skin
-    shader.inputs["Coat Weight"].default_value = spec.coat
-    if painted:
-        paint = tree.nodes.new("ShaderNodeVertexColor")
-        paint.layer_name = COLOR_ATTRIBUTE
-        paint.location = (shader.location.x - 220, shader.location.y)
-        tree.links.new(paint.outputs["Color"], shader.inputs["Base Color"])
-    return material
+def add_materials(mesh: bpy.types.Mesh, model: HeadModel) -> None:
+    """The model's materials, in its order, made for the mesh."""
+    size = tuple(np.ptp(to_blender(model.vertices), axis=0).tolist()) if model.gloss is not None else None
+    for spec in model.materials:
+        mesh.materials.append(materials.make(spec, model.vertex_colors is not None, size))
+
+
+def _crease(mesh: bpy.types.Mesh, model: HeadModel) -> None:
+    """Where subdivision must not round: lips and lids would no longer meet."""
+    sharp = np.zeros(len(model.vertices), bool)
+    for name in CREASED & model.rings.keys():
+        sharp[model.rings[name][0]] = True
+    ends = np.empty(2 * len(mesh.edges), np.int32)
+    mesh.edges.foreach_get("vertices", ends)
+    along = sharp[ends.reshape(-1, 2)].all(axis=1)
+    if along.any():
+        mesh.attributes.new("crease_edge", "FLOAT", "EDGE").data.foreach_set("value", along.astype(np.float32))
 
 
 def add_shape_keys(

@@ -11,6 +11,7 @@ python scripts/render_head.py docs/heads.jpg --engine cycles --head robin otto a
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import tempfile
@@ -19,7 +20,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from addon_from_tree import load_addon  # noqa: E402
 
 from engine.face.arkit import ARKIT_52  # noqa: E402
 from engine.face.starter_head import HEADS, HeadModel, load_starter_head, pose_vertices  # noqa: E402
@@ -52,31 +56,9 @@ def blender_axes(points: np.ndarray) -> np.ndarray:
 
 
 def add_head(head: HeadModel) -> bpy.types.Object:
-    """One mesh object with the head's vertex colours and materials."""
-    mesh = bpy.data.meshes.new("Head")
-    corners = np.split(head.face_vertices, np.cumsum(head.face_sizes)[:-1])
-    mesh.from_pydata(blender_axes(head.vertices).tolist(), [], [c.tolist() for c in corners])
-    for spec in head.materials:
-        material = bpy.data.materials.new(spec.name)
-        material.use_nodes = True
-        tree = material.node_tree
-        shader = tree.nodes["Principled BSDF"]
-        colour = tree.nodes.new("ShaderNodeVertexColor")
-        colour.layer_name = "Color"
-        tree.links.new(colour.outputs["Color"], shader.inputs["Base Color"])
-        shader.inputs["Roughness"].default_value = spec.roughness
-        shader.inputs["Subsurface Weight"].default_value = spec.subsurface
-        shader.inputs["Subsurface Scale"].default_value = 0.004
-        shader.inputs["Coat Weight"].default_value = spec.coat
-        shader.inputs["Coat Roughness"].default_value = 0.03
-        mesh.materials.append(material)
-    mesh.polygons.foreach_set("material_index", head.material_index)
-    mesh.shade_smooth()
-    layer = mesh.color_attributes.new("Color", "FLOAT_COLOR", "POINT")
-    layer.data.foreach_set("color", np.c_[head.vertex_colors, np.ones(len(head.vertices))].ravel().astype(np.float32))
-    if head.uvs is not None:
-        mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", head.uvs.ravel())
-    return _linked(bpy.data.objects.new("Head", mesh))
+    """One mesh object, looking as the add-on makes it, with no keys and no rig."""
+    heads = importlib.import_module(f"{load_addon().__name__}.facediff_blender.heads")
+    return _linked(bpy.data.objects.new("Head", heads._mesh(head, "Head")))
 
 
 def _linked(thing: bpy.types.Object) -> bpy.types.Object:
@@ -195,6 +177,7 @@ def main() -> None:
         if options.subdivide:
             modifier = obj.modifiers.new("Subdivision", "SUBSURF")
             modifier.levels = modifier.render_levels = options.subdivide
+            modifier.boundary_smooth = "PRESERVE_CORNERS"
         with tempfile.TemporaryDirectory() as folder:
             for pose, view in shots:
                 posed = pose_vertices(head, np.array([[pose.get(name, 0.0) for name in ARKIT_52]]))[0]

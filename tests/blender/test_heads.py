@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 
 import bpy
@@ -152,6 +153,58 @@ def test_the_low_version_poses_and_maps_as_the_full_one():
     weights = np.zeros((1, 52), np.float32)
     weights[0, ARKIT_52.index("jawOpen")] = 0.7
     assert np.abs(evaluated(head) - heads.to_blender(pose_vertices(low, weights)[0])).max() < 1e-5
+
+
+def test_a_subdivided_head_is_the_base_mesh_under_a_modifier(model):
+    """The keys stay those of the base; lips and lids, whose edges are creased, stay where they are."""
+    head = heads.add_head(model, bpy.context.scene, subdivisions=1)
+    assert len(head.data.vertices) == len(model.vertices) and heads.rig_of(head) is not None
+    head.data.shape_keys.key_blocks["jawOpen"].value = 0.7
+    smooth = evaluated(head)
+    assert 24_000 < len(smooth) < 30_000
+    weights = np.zeros((1, 52), np.float32)
+    weights[0, ARKIT_52.index("jawOpen")] = 0.7
+    wanted = heads.to_blender(pose_vertices(model, weights)[0])
+    away = np.linalg.norm(smooth[: len(wanted)] - wanted, axis=1)  # Blender keeps the vertices, moved, and adds after them
+    skin = np.unique(np.concatenate([loop for loops in model.rings.values() for loop in loops]))
+    lips = model.rings["mouth"][0][1:-1]
+    assert np.median(away[skin]) < 0.4e-3 and away[lips].max() < 1e-3 and away[model.rings["eyeLeft"][0]].max() < 1e-3
+
+
+def test_each_level_can_be_chosen_and_a_subdivided_head_is_exported_as_its_base(tmp_path):
+    module = sys.modules["facediff_tree"]
+    module.register()
+    try:
+        counts = {}
+        for level in ("low", "full", "subdivided"):
+            assert bpy.ops.facediff.add_head(level=level) == {"FINISHED"}
+            head = bpy.context.scene.facediff.head
+            counts[level] = len(head.data.vertices), len(evaluated(head))
+        assert counts["low"][0] == counts["low"][1] < 2300 and counts["full"] == (counts["full"][0],) * 2
+        assert counts["subdivided"][0] == counts["full"][0] < counts["subdivided"][1] / 3
+        motion = FaceMotion(24.0, ("jawOpen",), np.linspace(0, 1, 6, dtype=np.float32)[:, None])
+        bake.bake(head, motion, Timing(start=1.0, rate=24.0))
+        for write in (bpy.ops.facediff.export_fbx, bpy.ops.facediff.export_alembic):
+            assert write(filepath=str(tmp_path / "head")) == {"FINISHED"}, "what was read back is the same"
+        modifier = head.modifiers[heads.SUBDIVISION]
+        assert modifier.show_viewport and modifier.show_render and len(evaluated(head)) == counts["subdivided"][1]
+    finally:
+        module.unregister()
+
+
+def test_materials_have_grain_and_gloss_and_leave_the_colours_alone(model):
+    """Exporters look for the vertices' colours right at the shader."""
+    head = heads.add_head(model, bpy.context.scene)
+    gloss = np.empty(len(model.vertices), np.float32)
+    head.data.attributes["Gloss"].data.foreach_get("value", gloss)
+    assert np.abs(gloss - model.gloss).max() < 1e-6
+    for slot in head.material_slots:
+        shader = slot.material.node_tree.nodes["Principled BSDF"]
+        (colour,) = shader.inputs["Base Color"].links
+        assert colour.from_node.bl_idname == "ShaderNodeVertexColor"
+        kind = slot.material.name.split(".")[0].removeprefix("FaceDiff ")
+        assert shader.inputs["Normal"].is_linked == (kind in ("skin", "lips", "hair")), kind
+        assert shader.inputs["Roughness"].is_linked == (kind in ("skin", "lips")), kind
 
 
 def test_the_active_object_and_its_mode_stay(model):
