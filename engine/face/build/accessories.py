@@ -189,7 +189,7 @@ def _brow(mesh: Mesh, surface: Surface, landmarks: Landmarks, plan: HeadPlan) ->
     n = len(root)
     skin, normal = ((a[ids] * weights[..., None]).sum(1) for a in (mesh.points, mesh.normals()))
     normal = unit(normal)
-    across = unit(np.cross(skin[n:] - skin[:n], normal[:n])) * (0.85 * np.clip(thick, 0.55, 1))[:, None]
+    across = unit(np.cross(skin[n:] - skin[:n], normal[:n])) * (0.7 * np.clip(thick, 0.55, 1))[:, None]
     lifted = skin + normal * np.r_[np.full(n, 0.25), np.full(n, 0.75)][:, None]
     points = np.stack([lifted[:n] - across, lifted[:n] + across, lifted[n:]], 1).reshape(-1, 3)
     carried = np.stack([np.arange(n), np.arange(n), np.arange(n, 2 * n)], 1).ravel()

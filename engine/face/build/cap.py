@@ -42,11 +42,12 @@ def hair_cap(mesh: Mesh, plan: HeadPlan) -> Part:
     place, _, normal = scalp.at(directions)
     share = np.r_[0.0, np.tile(share, SPOKES)]
     furrow = np.r_[0.5, np.repeat(1 - ridge, len(ROWS))] * smoothstep(0, 0.35, share)
-    height = _thickness(directions, hair) * (1 - smoothstep(0.72, 1.0, share) ** 1.5)
-    height -= furrow * np.minimum(hair.furrow, 0.7 * height) + SUNK * (share == 1)
+    height = _thickness(directions, hair) * (1 - smoothstep(0.85, 1.0, share) ** 1.5)
+    height -= furrow * np.minimum(hair.furrow, 0.45 * height) + SUNK * (share == 1)
     points = place + normal * height[:, None]
     points[np.r_[0, _spoke(0), _spoke(SPOKES - 1)], 0] = 0
-    tone = 1.15 - 0.62 * furrow + random.normal(0, 0.03, SPOKES)[np.r_[0, np.repeat(np.arange(SPOKES), len(ROWS))]]
+    strand = np.r_[0, np.repeat(np.arange(SPOKES), len(ROWS))]
+    tone = 1.15 - 0.62 * furrow * min(1.0, hair.furrow / 1.2) ** 2 + random.normal(0, 0.03, SPOKES)[strand]
     return _both_halves(points, tone, share)
 
 

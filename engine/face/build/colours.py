@@ -73,7 +73,7 @@ def skin_colours(mesh: Mesh, browed: np.ndarray, plan: HeadPlan) -> np.ndarray:
     for centre, spread in BEARD if plan.beard else ():
         blend(slice(None), (0.22, 0.19, 0.18), 0.55 * plan.beard * patch(centre, spread))
     colour *= 1 + plan.mottle * _mottle(folded)[:, None] * [0.7, 1.0, 1.1]
-    blend(slice(None), plan.brow, 0.88 * np.minimum(plan.brow_thickness, 1.1) * browed)
+    blend(slice(None), plan.brow, 0.7 * np.minimum(plan.brow_thickness, 1.1) * browed)
     ears = np.concatenate(
         [np.r_[np.concatenate(mesh.loops[f"ear{s}_in"]), mesh.centres["ear" + s]] for s in ("Left", "Right")]
     )

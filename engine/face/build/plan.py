@@ -93,7 +93,7 @@ OTTO = HeadPlan(
     lip=(0.385, 0.108, 0.096), hair=(0.30, 0.29, 0.28), brow=(0.105, 0.092, 0.082), iris=(0.10, 0.075, 0.035),
     mottle=1.8, beard=0.55,
     hair_style=Hair(
-        top_thickness=3, side_thickness=4.0, quiff=0, furrow=2.0, whorl=(0, 5, -180), receding=8, bald_half_width=48,
+        top_thickness=2.4, side_thickness=2.4, quiff=0, furrow=0.7, whorl=(0, -12, -174), receding=8, bald_half_width=48,
     ),
 )  # fmt: skip
 AMARA = HeadPlan(
@@ -101,16 +101,16 @@ AMARA = HeadPlan(
     cheekbone=0.6, cheek=1.5,
     jaw_width=-3.5, chin_width=-2.5, chin_down=-4.5, chin_forward=-0.5, bridge_height=-3.0, nose_length=-2.0, nose_width=2.6,
     tip_forward=-2.2, tip_width=1.2, mouth_width=1.2, upper_lip=2.2, lower_lip=2.0, lips_forward=3.0, eye_open=0.6, eye_tilt=1.8,
-    neck_width=-4.5, ear_size=0.93, brow_height=1.5, brow_thickness=0.85, lash_length=1.3,
+    neck_width=-4.5, ear_size=0.93, brow_height=1.5, brow_thickness=1.1, lash_length=1.3,
     relief={
         "nasolabial fold": 0.3, "hollow of the cheek": 0.5, "sternomastoid": 0.6, "edge of the jaw": 0.6, "larynx": 0.0,
         "below the lower lid": 0.5, "brow ridge": 0.3, "temple": 0.4, "chin's sides": 0.5, "nose's flanks": 0.5,
         "bridge of the nose": 0.6,
     },
-    skin=(0.225, 0.104, 0.061), flush=(0.25, 0.085, 0.056), shade=(0.105, 0.044, 0.029), light=(0.275, 0.135, 0.083),
-    lip=(0.225, 0.066, 0.062), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
+    skin=(0.25, 0.118, 0.070), flush=(0.25, 0.105, 0.066), shade=(0.10, 0.041, 0.027), light=(0.275, 0.135, 0.083),
+    lip=(0.235, 0.058, 0.058), hair=(0.012, 0.009, 0.008), brow=(0.012, 0.009, 0.008), iris=(0.035, 0.016, 0.008), mottle=0.7,
     hair_style=Hair(
-        top_thickness=2.5, side_thickness=2.2, quiff=0.5, furrow=1.8, whorl=(0, 62, -168),
+        top_thickness=4.0, side_thickness=3.2, quiff=0.8, furrow=1.2, whorl=(0, 62, -168),
     ),
 )  # fmt: skip
 PLANS = {"robin": ROBIN, "otto": OTTO, "amara": AMARA}
