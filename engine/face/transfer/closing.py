@@ -67,9 +67,8 @@ def closed(
     shapes[close] = sealed - shapes[jaw]
     left = {}
     for k, name in enumerate(names):
-        if name in BLINKS.values():
-            shapes[k] = _mended(target, own, shapes[k], judge, held)
         if name != "mouthClose":
+            shapes[k] = _mended(target, own, shapes[k], judge, held)
             left[name] = len(flipped(target, shapes[k], judge))
     left["jawOpen+mouthClose"] = len(flipped(target, sealed, judge))
     return shapes, left

@@ -11,6 +11,8 @@ from .openings import RINGS
 STEEP = 0.75  # of an edge's length by which its ends may move apart or together
 SHORTEST = 0.0015  # m: shorter edges count as this long
 FADE = 0.6  # of the way that the largest motion needs to end without being steep, to either side of a crease
+# As STEEP, anywhere: neighbours whose motions come from places far apart; how they are brought together.
+TORN, ROUNDS, SHARE = 2.5, 40, 0.5
 FREE = {"mouth": 0.022, "right eye": 0.020, "left eye": 0.020}  # m from lips and lids, whose motions are steep by nature
 HELD = 100.0
 
@@ -25,12 +27,20 @@ def about_openings(points: np.ndarray, points468: np.ndarray) -> np.ndarray:
 
 
 def evened(surface: Surface, neighbours: Neighbours, shape: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """The displacement (V, 3) m, drawn anew as smoothly as can be about its steep places. free: (V,) vertices that stay as they
-    are, and between which it may be steep."""
+    """The displacement (V, 3) m, drawn anew as smoothly as can be about its steep places. free: (V,) vertices between which it
+    may be steep, and which stay as they are where it is not torn."""
     rows, columns = neighbours.rows, neighbours.columns
+    length = np.maximum(np.linalg.norm(surface.points[rows] - surface.points[columns], axis=1), SHORTEST)
     jump = np.linalg.norm(shape[rows] - shape[columns], axis=1)
-    length = np.linalg.norm(surface.points[rows] - surface.points[columns], axis=1)
-    steep = (jump > STEEP * np.maximum(length, SHORTEST)) & ~(free[rows] & free[columns])
+    for _ in range(ROUNDS):
+        torn = jump > TORN * length
+        if not torn.any():
+            break
+        ends = np.unique(rows[torn])
+        shape = shape.copy()
+        shape[ends] += SHARE * (neighbours.means(shape)[ends] - shape[ends])
+        jump = np.linalg.norm(shape[rows] - shape[columns], axis=1)
+    steep = (jump > STEEP * length) & ~(free[rows] & free[columns])
     if not steep.any():
         return shape
     start = np.full(len(shape), np.inf)

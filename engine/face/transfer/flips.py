@@ -13,7 +13,7 @@ SMOOTHING_ROUNDS, TURNING_ROUNDS = 40, 200
 SHARE = 0.7  # of the way to its neighbours' mean that a vertex goes in a round of smoothing
 OPENED = 0.12  # share of its area at rest that a triangle which is turned back shows to the side where it should face
 YIELDING = 0.3  # how readily held vertices move, beside free ones, to turn a triangle back
-GIVING = 0.0008  # m that they may move
+GIVING = (0.0004, 0.0015)  # m that they may move; farther where nothing else helps
 REST_FACING = 0.5  # least cosine at rest between a triangle and what is about it, to be judged: no crease is turned over
 
 
@@ -73,14 +73,18 @@ def turned_back(
     """The displacement (V, 3), changed at the corners of triangles that it turns over, and nowhere else, until it turns none;
     and how many are left. held: (V,) vertices that move by GIVING at most (edges of lips and lids)."""
     readiness = np.where(held, YIELDING, 1.0)
+    turned, left = displacement, len(flipped(surface, displacement, judge))
+    for giving in GIVING:
 
-    def turn(current: np.ndarray, bad: np.ndarray, number: int) -> None:
-        _turn(surface, current, bad, readiness)
-        off = current[held] - displacement[held]
-        length = np.linalg.norm(off, axis=1, keepdims=True)
-        current[held] = displacement[held] + off * np.minimum(1, GIVING / np.maximum(length, 1e-12))
+        def turn(current: np.ndarray, bad: np.ndarray, number: int, giving: float = giving) -> None:
+            _turn(surface, current, bad, readiness)
+            off = current[held] - displacement[held]
+            length = np.linalg.norm(off, axis=1, keepdims=True)
+            current[held] = displacement[held] + off * np.minimum(1, giving / np.maximum(length, 1e-12))
 
-    return _best_of(surface, displacement, judge, turn, TURNING_ROUNDS)
+        if left:
+            turned, left = _best_of(surface, turned, judge, turn, TURNING_ROUNDS)
+    return turned, left
 
 
 def _best_of(

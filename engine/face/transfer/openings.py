@@ -44,7 +44,7 @@ NARROWING = 0.75  # share by which the zone behind the rim is less deep at the c
 # m behind an edge to which its inner side goes along with it, and how steeply that may lead away; the same before it
 INSIDE, RIM = (0.0045, 1.0), (0.003, 0.35)
 # m that an edge must reach farther for each m that it lies behind another, to be the outermost: on fine meshes, and on coarse ones
-FRONT, COARSE_FRONT = 0.6, 1.0
+FRONT = {"mouth": (0.6, 1.3), "right eye": (0.6, 1.0), "left eye": (0.6, 1.0)}
 COARSE = (0.003, 0.005)  # m between vertices about the opening
 SHUT = 0.10  # an eye whose aperture is less than this share of its width is closed at rest
 STATIONS = 49
@@ -228,7 +228,7 @@ def find_opening(
             ends[k] = float(local[corner, 0])
             zones[True][corner] = zones[False][corner] = True
     stations = ends[0] + (ends[1] - ends[0]) * (1 - np.cos(np.linspace(0, np.pi, STATIONS))) / 2
-    front = float(np.interp(grain, COARSE, (FRONT, COARSE_FRONT)))
+    front = float(np.interp(grain, COARSE, FRONT[name]))
     upper_edge, lower_edge = (
         _outermost(local, edges, zones[upper], stations, upper, lines[upper], front) for upper in (True, False)
     )

@@ -29,6 +29,7 @@ FEWEST_IN_FACE = 80
 COVERED = 0.45  # least share of the starter's face that must come to lie on the mesh
 SNAP = 0.02  # m: a point this near the skin is taken to be on it
 MOUTH = [61, 0]  # FaceMesh's points at a corner of the lips and in the middle of the upper one, on their outer edge
+ROUNDNESS = 0.75  # share of the whole arch that lips keep: more shows at the corners
 MIDLINE = 0.001  # m from it within which nothing comes nearer to it
 SIDES_BEGIN, SIDES_END = 1.3, 2.0  # half widths of the mouth from the midline up to which what narrows is the mouth, and none of it
 BEND = 0.006  # m by which a place with the opposite normal counts as farther away
@@ -106,7 +107,7 @@ def kept_round(head: HeadModel) -> HeadModel:
     for name in ("mouthPucker", "mouthFunnel"):
         shape = shapes[head.blendshape_names.index(name)]
         narrowed = np.clip(-shape[:, 0] / np.where(np.abs(x) < MIDLINE, np.inf, x), 0, 1)
-        further = narrowed * fading * arch * x * x
+        further = ROUNDNESS * narrowed * fading * arch * x * x
         corner, middle = ((values[corners[MOUTH]] * weights[MOUTH][..., 0]).sum(1) for values in (further, shape[:, 2]))
         missing = corner[0] - (middle[0] - middle[1])
         shape[:, 2] += further * np.clip(missing / max(corner[0], 1e-9), 0, 1)
