@@ -105,16 +105,27 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     HTK mel filters over the power spectrum, natural logarithm, shifted so that the clip's loud speech (90th percentile of
     the frame energies) sits at 0 and scaled to about -2..1; the level of the recording therefore does not matter.
     """
-    padded = np.pad(np.asarray(samples, np.float32), MEL_WINDOW // 2)
-    count = 1 + (len(padded) - MEL_WINDOW) // MEL_HOP
-    window = np.hanning(MEL_WINDOW + 1)[:-1].astype(np.float32)
     bands = mel_filters()
-    mel = np.empty((count, MEL_BANDS), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, MEL_WINDOW)[::MEL_HOP]
-    for start in range(0, count, 4096):  # bounded memory for hours of sound
-        spectrum = np.fft.rfft(frames[start : start + 4096] * window, axis=1)
-        mel[start : start + 4096] = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ bands
+    mel = np.empty((mel_frames(len(samples)), MEL_BANDS), np.float32)
+    for start in range(0, len(mel), 4096):  # bounded memory for hours of sound
+        spectra = frame_spectra(samples, start, min(start + 4096, len(mel)))
+        mel[start : start + 4096] = (spectra.real**2 + spectra.imag**2) @ bands
     return normalise_level(mel)
+
+
+def mel_frames(count: int) -> int:
+    """How many frames `log_mel` makes of `count` samples."""
+    return 1 + count // MEL_HOP
+
+
+def frame_spectra(samples: np.ndarray, first: int, last: int) -> np.ndarray:
+    """(S,) float32 to (last - first, 257) complex64: the spectra of `log_mel`'s frames under their Hann window."""
+    start, stop = first * MEL_HOP - MEL_WINDOW // 2, (last - 1) * MEL_HOP + MEL_WINDOW // 2
+    part = np.asarray(samples[max(0, start) : max(0, stop)], np.float32)
+    padded = np.pad(part, (max(0, -start), stop - max(0, start) - len(part)))
+    window = np.hanning(MEL_WINDOW + 1)[:-1].astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, MEL_WINDOW)[::MEL_HOP]
+    return np.fft.rfft(frames * window, axis=1).astype(np.complex64)
 
 
 def normalise_level(mel: np.ndarray) -> np.ndarray:

@@ -226,7 +226,7 @@ def random_target(emotion: str, intensity: float, rng: np.random.Generator) -> n
     weights = np.zeros(len(EMOTIONS), np.float32)
     if emotion != "neutral":
         weights[EMOTIONS.index(emotion)] = intensity
-    motion, _ = perform(to_frames(curves, FRAME_RATE, frames), energy, Feeling(weights), rng)
+    motion = perform(to_frames(curves, FRAME_RATE, frames), energy, Feeling(weights), rng)
     return motion[:, : len(LEARNED)]
 
 

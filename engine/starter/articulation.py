@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 GRID = 100  # Hz: the rate of the curves made here
-ANTICIPATION, CARRY_OVER = 26.0, 21.0  # 1/s: how fast a phone's pull fades before its start and after its end
+CONTACT_RATE = 50  # Hz: lips meet and part more sharply than anything else on a face moves
+ANTICIPATION, CARRY_OVER = 36.0, 29.0  # 1/s: how fast a phone's pull fades before its start and after its end
 # What is seen leads what is heard: the jaw and the lips' shape move before their sound, by 0 to some 100 ms (Schwartz &
 # Savariaux 2014), and viewers notice early sound sooner than late sound (ITU-R BT.1359: 45 ms against 125 ms). A contact
-# of the lips has no lead: the sound stops in the moment they meet.
-LEAD = 0.042  # s
+# of the lips has next to none: the sound stops in the moment they meet.
+LEAD, CONTACT_LEAD = 0.040, 0.003  # s
 RAMP_IN, RAMP_OUT = 0.050, 0.030  # s: lips closing and opening
 SHORTEST_CONTACT, LONGEST_CONTACT = 0.050, 0.160  # s
 
@@ -52,16 +53,16 @@ class Phone:
 # people speak with about a third to a half of it. Sibilants insist on a nearly shut jaw, rounded sounds on the lips.
 ARTICULATION: dict[str, Phone] = {
     "sil": Phone(0, 1, 0.7),
-    "p": Phone(0.1, 0.5, 0.25),
-    "b": Phone(0.1, 0.5, 0.25),
-    "m": Phone(0.1, 0.5, 0.25),
+    "p": Phone(0.075, 0.62, 0.25),
+    "b": Phone(0.075, 0.62, 0.25),
+    "m": Phone(0.075, 0.62, 0.25),
     "f": Phone(0.09, 0.9, 0.7, lift=0.1),
     "v": Phone(0.09, 0.9, 0.7, lift=0.1),
-    "θ": Phone(0.11, 1, 0.5, drop=0.06, tongue=0.35),
-    "ð": Phone(0.11, 1, 0.5, drop=0.06, tongue=0.3),
-    "t": Phone(0.07, 1.2, 0.3, drop=0.06),
-    "d": Phone(0.07, 1.2, 0.3, drop=0.06),
-    "n": Phone(0.09, 0.8, 0.3, drop=0.07),
+    "θ": Phone(0.09, 1, 0.5, drop=0.04, tongue=0.35),
+    "ð": Phone(0.09, 1, 0.5, drop=0.04, tongue=0.3),
+    "t": Phone(0.06, 1.2, 0.3, drop=0.05),
+    "d": Phone(0.06, 1.2, 0.3, drop=0.05),
+    "n": Phone(0.08, 0.8, 0.3, drop=0.06),
     "s": Phone(0.03, 2.1, 0.6, spread=0.15, drop=0.10, lift=0.04),
     "z": Phone(0.03, 2.1, 0.6, spread=0.15, drop=0.10, lift=0.04),
     "ts": Phone(0.04, 1.9, 0.5, spread=0.12, drop=0.11, lift=0.04),
@@ -69,39 +70,39 @@ ARTICULATION: dict[str, Phone] = {
     "ʒ": Phone(0.04, 2, 1.3, pucker=0.15, funnel=0.3, drop=0.04),
     "tʃ": Phone(0.04, 2, 1.3, pucker=0.15, funnel=0.3, drop=0.04),
     "dʒ": Phone(0.04, 2, 1.3, pucker=0.15, funnel=0.3, drop=0.04),
-    "k": Phone(0.11, 0.8, 0.15, drop=0.05),
-    "ɡ": Phone(0.11, 0.8, 0.15, drop=0.05),
-    "ŋ": Phone(0.11, 0.8, 0.15, drop=0.05),
+    "k": Phone(0.14, 0.8, 0.15, drop=0.05),
+    "ɡ": Phone(0.14, 0.8, 0.15, drop=0.05),
+    "ŋ": Phone(0.14, 0.8, 0.15, drop=0.05),
     "x": Phone(0.12, 0.7, 0.15, drop=0.05),
     "ɲ": Phone(0.14, 0.7, 0.3, spread=0.15, drop=0.06),
-    "l": Phone(0.18, 0.6, 0.25, drop=0.06),
+    "l": Phone(0.165, 0.6, 0.25, drop=0.06),
     "ɾ": Phone(0.15, 0.5, 0.2, drop=0.05),
     "r": Phone(0.10, 0.9, 0.8, pucker=0.15, funnel=0.2),
-    "w": Phone(0.10, 0.8, 1.5, pucker=0.8, funnel=0.08),
+    "w": Phone(0.125, 0.8, 1.5, pucker=0.8, funnel=0.08),
     "j": Phone(0.1, 0.8, 0.4, spread=0.25),
     "h": Phone(0.2, 0.1, 0.05),
     "ʔ": Phone(0.15, 0.1, 0.05),
-    "i": Phone(0.08, 1, 0.9, spread=0.45, drop=0.10),
-    "ɪ": Phone(0.15, 0.8, 0.6, spread=0.25, drop=0.12),
-    "e": Phone(0.24, 0.9, 0.8, spread=0.35, drop=0.22),
+    "i": Phone(0.065, 1, 0.9, spread=0.45, drop=0.08),
+    "ɪ": Phone(0.13, 0.8, 0.6, spread=0.25, drop=0.12),
+    "e": Phone(0.23, 0.9, 0.8, spread=0.35, drop=0.22),
     "ɛ": Phone(0.33, 1, 0.7, spread=0.2, drop=0.25),
-    "æ": Phone(0.38, 1.1, 0.8, spread=0.22, drop=0.22, lift=0.06),
-    "a": Phone(0.5, 1.1, 0.7, drop=0.2),
-    "ɑ": Phone(0.52, 1.1, 0.7, drop=0.18),
+    "æ": Phone(0.31, 1.1, 0.8, spread=0.22, drop=0.22, lift=0.06),
+    "a": Phone(0.45, 0.9, 0.7, drop=0.2),
+    "ɑ": Phone(0.52, 1.4, 0.7, drop=0.18),
     "ɒ": Phone(0.44, 1, 0.9, funnel=0.25, drop=0.1),
-    "ɔ": Phone(0.38, 1, 1.1, pucker=0.1, funnel=0.4),
+    "ɔ": Phone(0.42, 1, 1.1, pucker=0.1, funnel=0.4),
     "o": Phone(0.28, 0.9, 1.2, pucker=0.45, funnel=0.25),
-    "ʊ": Phone(0.19, 0.8, 1, pucker=0.45, funnel=0.15),
-    "u": Phone(0.14, 0.9, 1.4, pucker=0.8),
+    "ʊ": Phone(0.24, 0.8, 1, pucker=0.45, funnel=0.15),
+    "u": Phone(0.16, 0.9, 1.4, pucker=0.8),
     "ʌ": Phone(0.38, 0.9, 0.5, drop=0.16),
-    "ə": Phone(0.16, 0.5, 0.3, drop=0.08),
-    "ɜ": Phone(0.26, 0.8, 0.7, pucker=0.05, funnel=0.25),
+    "ə": Phone(0.145, 0.5, 0.3, drop=0.08),
+    "ɜ": Phone(0.29, 0.8, 0.7, pucker=0.05, funnel=0.25),
     "y": Phone(0.14, 0.9, 1.3, pucker=0.65),
     "ø": Phone(0.25, 0.9, 1.2, pucker=0.4, funnel=0.25),
 }
 # How much of the segment the lips are shut: the rest of a stop is its release and aspiration. Measured as the burst's
 # median position in the synthesised segments: p .47 to .90, b .63 to .91 over the engines, m 1.0.
-BILABIAL = {"p": 0.72, "b": 0.82, "m": 1.0}
+BILABIAL = {"p": 0.66, "b": 0.82, "m": 1.0}
 LABIODENTAL = {"f": 1.0, "v": 1.0}
 
 
@@ -174,7 +175,8 @@ def mouth_controls(
         for phone, start, end in zip(phones, starts, ends, strict=True):
             if phone in group:
                 release = start + group[phone] * (end - start)
-                np.maximum(curves[:, column], contact(time, start, release), out=curves[:, column])
+                met = contact(time + CONTACT_LEAD, start, release)
+                np.maximum(curves[:, column], met, out=curves[:, column])
     return np.clip(curves, 0, 1)
 
 
@@ -184,6 +186,13 @@ def contact(time: np.ndarray, start: float, end: float) -> np.ndarray:
     # A long closure is one held before its release: keep the release where it is.
     start, end = (end - 2 * half, end) if end - start > LONGEST_CONTACT else (middle - half, middle + half)
     return np.clip(np.minimum((time - (start - RAMP_IN)) / RAMP_IN, (end + RAMP_OUT - time) / RAMP_OUT), 0, 1)
+
+
+def contact_frames(curves: np.ndarray, frames: int) -> np.ndarray:
+    """(G, 9) at 100 Hz to the contacts alone (frames, 2) at CONTACT_RATE, frame n as it is at n / CONTACT_RATE seconds: no
+    contact is so short that it falls between two frames."""
+    sampled = curves[:: GRID // CONTACT_RATE, len(TENDENCIES) :][:frames]
+    return np.pad(sampled, ((0, frames - len(sampled)), (0, 0)), mode="edge").astype(np.float32)
 
 
 def to_frames(curves: np.ndarray, rate: int, frames: int) -> np.ndarray:

@@ -14,13 +14,13 @@ LOWEST_MEL, HIGHEST_MEL = (2595 * float(np.log10(1 + f / 700)) for f in MEL_RANG
 MEL_PER_DB = np.log(10) / 10 / 4  # `log_mel` is a quarter of the natural logarithm of power
 
 
-def augment(samples: np.ndarray, babble: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """A random chain of level changes, room, EQ, noise, babble, telephone band, clipping, gain and codec; no step moves
-    the sound in time."""
+def augment(samples: np.ndarray, babble: np.ndarray | None, echoing: bool, rng: np.random.Generator) -> np.ndarray:
+    """A random chain of level changes, a room (where `echoing`), EQ, noise, babble, telephone band, clipping, gain and
+    codec; no step moves the sound in time."""
     x = samples
     if rng.random() < 0.35:
         x = x * drifting_gain(len(x), rng)
-    if rng.random() < 0.45:
+    if echoing:
         x = room(x, rng)
     if rng.random() < 0.5:
         x = equalise(x, rng)
@@ -164,12 +164,19 @@ def breath(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def room(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Exponentially decaying noise as a room response: RT60 0.15 to 0.9 s, direct sound kept at time 0."""
+    """Through a room: direct sound at time 0, at first in half of the rooms a few single echoes, then exponentially
+    decaying noise of RT60 0.15 to 0.9 s, shorter above 2 kHz as walls and air swallow more there."""
     rt60 = rng.uniform(0.15, 0.9)
     length = int(rt60 * SAMPLE_RATE)
-    tail = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
-    tail[: int(0.002 * SAMPLE_RATE)] = 0
-    tail *= 10 ** (-rng.uniform(-6, 12) / 20) / np.sqrt((tail**2).sum() + 1e-9)
+    decays = 10 ** (-3 * np.arange(length) / length)
+    noise = rng.standard_normal(length)
+    dull = sosfilt(butter(1, 2000, "lowpass", fs=SAMPLE_RATE, output="sos"), noise)
+    tail = dull * decays + (noise - dull) * decays ** (1 / rng.uniform(0.4, 1.0))
+    tail[: int(rng.uniform(0.002, 0.02) * SAMPLE_RATE)] = 0
+    tail *= 10 ** (-rng.uniform(-6, 9) / 20) / np.sqrt((tail**2).sum() + 1e-9)
+    if rng.random() < 0.5:
+        first = rng.integers(SAMPLE_RATE // 500, SAMPLE_RATE // 33, rng.integers(1, 7))
+        tail[first] += rng.uniform(-0.5, 0.5, len(first))
     tail[0] = 1
     return fftconvolve(x, tail)[: len(x)]
 

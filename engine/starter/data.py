@@ -10,6 +10,7 @@ import numpy as np
 from ..audio import SAMPLE_RATE, log_mel
 from .articulation import GRID, Style, mouth_controls, to_frames
 from .augment import at_any_level, at_frames, augment, augment_mel, breath, speaking_pace, warp
+from .dereverberation import dry_log_mel
 from .front_end import both
 from .performance import FRAME_RATE
 from .phones import PHONES
@@ -19,6 +20,8 @@ CHUNK_SAMPLES = round(CHUNK_SECONDS * SAMPLE_RATE)
 ENCODER_RATE = 50  # Hz
 # How often a chunk comes from each engine: recorded-human voices carry the generalisation to people.
 ENGINE_SHARE = {"flite": 0.38, "festival": 0.40, "espeak": 0.22}
+
+ECHOING = 0.5  # of the spoiled sounds are in a room
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,8 @@ class EncoderExamples:
             controls = np.zeros_like(controls)
         babble = self.maker.draw(rng).samples if rng.random() < 0.25 else None
         # A third of the sounds stay clean: with fewer, clean speech itself was heard less well.
-        samples = augment(samples, babble, rng) if rng.random() < 0.67 else at_any_level(samples, rng)
-        mel = at_frames(log_mel(samples), pace[:-1])
+        spoiled = rng.random() < 0.67
+        echoing = spoiled and rng.random() < ECHOING
+        samples = augment(samples, babble, echoing, rng) if spoiled else at_any_level(samples, rng)
+        mel = at_frames(dry_log_mel(samples)[0] if echoing else log_mel(samples), pace[:-1])
         return both(augment_mel(mel, rng) if rng.random() < 0.7 else mel), phones, controls

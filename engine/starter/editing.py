@@ -19,6 +19,7 @@ from ..face.arkit import ARKIT_52
 from ..joins import Seam, set_in
 from ..motion import ROTATION_NAMES, FaceMotion
 from ..parts import Part
+from .articulation import CONTACT_RATE
 from .contacts import HEAD, apply_contacts
 from .eye_events import gaze_of_part, lids_of_part
 from .pipeline import (
@@ -200,10 +201,11 @@ class _Sewing:
 def _set_in(
     model: Starter, sampled: np.ndarray, contacts: np.ndarray, base: FaceMotion, part: Part, seed: int, seconds: float
 ) -> FaceMotion:
-    """sampled: (T, M) model frames of the whole clip, right in the part and near it. contacts: (T, 2) close and fv."""
+    """sampled: (T, M) model frames of the whole clip, right in the part and near it. contacts: (2 T, 2) close and fv at
+    CONTACT_RATE."""
     learned, fps, frames = len(model.learned), base.fps, base.frames
     values = values_at(sampled, model.frame_rate, fps, frames)
-    close, fv = contacts_at(contacts, model.frame_rate, fps, frames).T
+    close, fv = contacts_at(contacts, CONTACT_RATE, fps, frames).T
     made = np.clip(apply_contacts(np.clip(values[:, :learned], 0, 1), close, fv), 0, 1)
     face = dict(zip(model.learned, made.T))
     sewing = _Sewing(base, part)

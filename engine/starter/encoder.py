@@ -31,13 +31,15 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class RegressorConfig:
-    """Sizes of the mouth regressor. `mouth`: names of its ARKit channels; two contacts follow them."""
+    """Sizes of the mouth regressor. `mouth`: names of its ARKit channels; the two contacts follow them, each
+    `contacts_per_frame` times."""
 
     feature_dim: int
     emotions: int
     mouth: tuple[str, ...] = field(default_factory=tuple)
     width: int = 192
     layers: int = 3
+    contacts_per_frame: int = 2
 
 
 class ResidualConv(nn.Module):
@@ -119,12 +121,14 @@ class MouthRegressor(nn.Module):
         self.emotion_in = nn.Linear(config.emotions, config.width)
         self.layers = nn.ModuleList(ResidualConv(config.width, 1) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.out = nn.Linear(config.width, len(config.mouth) + 2)
+        self.out = nn.Linear(config.width, len(config.mouth) + 2 * config.contacts_per_frame)
 
     def forward(self, features: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
-        """features (B, T, feature_dim), emotion (B, T, E) -> mouth weights (B, T, M) and contact logits (B, T, 2)."""
+        """features (B, T, feature_dim), emotion (B, T, E) -> mouth weights (B, T, M) and contact logits (B, K T, 2), K in a
+        frame: of its time, and 1 / K of a frame later."""
         x = self.features_in(features) + self.emotion_in(emotion)
         for layer in self.layers:
             x = layer(x)
         out = self.out(self.norm(x))
-        return out[..., :-2], out[..., -2:]
+        mouth = len(self.config.mouth)
+        return out[..., :mouth], out[..., mouth:].reshape(len(out), -1, 2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ..audio import MEL_BANDS, log_mel
+from ..audio import MEL_BANDS
+from .dereverberation import dry_log_mel
 
 BANDS = 2 * MEL_BANDS
 SMOOTHED = 5  # frames of 10 ms averaged before a band's noise and speech levels are read
@@ -12,13 +15,24 @@ NOISE_PERCENTILE, SPEECH_PERCENTILE = 15, 95
 # Noise taken away per band, in units of its level (Berouti et al. 1979), and what is left at least, in the band's speech.
 OVERSUBTRACTION = 1.3
 FLOOR = 0.005
+NOISE_RANGE = (20.0, 26.0)  # dB of `signal_to_noise`, from noisy to quiet recordings
 
 
-def hear(samples: np.ndarray, bands: int = BANDS) -> np.ndarray:
-    """(S,) float32 at 16 kHz to (1 + S // 160, bands) float32 at 100 Hz: `log_mel`, and `above_noise` beside it where the
-    encoder asks for twice as many bands."""
-    mel = log_mel(samples)
-    return both(mel) if bands == BANDS else mel
+@dataclass(frozen=True)
+class Sound:
+    """What the encoder hears. frames: (1 + S // 160, bands) float32 at 100 Hz. clarity: 0 (noise or a room's echoes lie over
+    the speech) to 1 (neither)."""
+
+    frames: np.ndarray
+    clarity: float
+
+
+def hear(samples: np.ndarray, bands: int = BANDS) -> Sound:
+    """(S,) float32 at 16 kHz to what the encoder hears of them: `dry_log_mel`, and `above_noise` beside it where the encoder
+    asks for twice as many bands."""
+    mel, echoing = dry_log_mel(samples)
+    quiet = float(np.interp(signal_to_noise(mel), NOISE_RANGE, (0, 1)))
+    return Sound(both(mel) if bands == BANDS else mel, min(quiet, 1 - echoing))
 
 
 def both(mel: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ def hear_phones(model: Starter, samples: np.ndarray) -> Phones:
 
     They are the model's opinion: a report on them measures whether the mouth follows what the model heard.
     """
-    conditions = model.networks.conditions(hear(samples, model.bands), model_frames(model, samples))
+    conditions = model.networks.conditions(hear(samples, model.bands).frames, model_frames(model, samples))
     halves = conditions.reshape(2 * len(conditions), -1)
     sure = np.pad(halves[:, -len(PHONES) :], ((1, 1), (0, 0)), mode="edge")
     likely = (sure[:-2] + sure[1:-1] + sure[2:]).argmax(axis=1)

@@ -12,32 +12,46 @@ from .phones import PHONES
 # Contact probabilities are sharpened: CLOSE_WIDTH (FV_WIDTH) under the top the lips stay apart, from the top on they touch.
 CLOSE_WIDTH = 0.10
 FV_TOP, FV_WIDTH = 0.70, 0.55
-# Frames on both sides in which a contact's peak is looked for: beside a sure contact, a probability that would otherwise
-# be enough is only its shoulder (a frame of 40 ms counts as closed when any part of it is).
-PEAK_REACH = 2
-# From noisy to quiet recordings (dB of `front_end.signal_to_noise`): the probability from which the lips touch, and how
-# much the phone head has to say in it, p^(1 - share) * evidence^share. Noise makes the regressor less sure of every closure.
-NOISE_RANGE = (20.0, 26.0)
-CLOSE_TOPS = (0.15, 0.30)
-PHONE_SHARES = (0.6, 0.3)
+# Frames of 20 ms on both sides in which a contact's peak is looked for: beside a sure contact, a probability that would
+# otherwise be enough is only its shoulder.
+PEAK_REACH = 4
+# The probability from which the lips touch, in noise or echoes, which make the regressor less sure of every closure, and in
+# clear sound; and how much the phone head has to say in it, p^(1 - share) * evidence^share.
+CLOSE_TOPS = (0.15, 0.27)
+PHONE_SHARE = 0.3
+CLOSE_SMOOTHING = 1.2  # frames of 20 ms: a closure lasts longer than a spike of the probability
+# In doubt a regressor of least squares answers with the mean of what is possible, which moves less than any of it: the jaw's
+# quick movements are given back by this share (unsharp masking over JAW_WIDTH model frames of 40 ms).
+JAW_CRISPNESS, JAW_WIDTH = 0.6, 1.0
 BILABIALS = [PHONES.index(name) for name in "pbm"]
 
 
-def lip_contacts(logits: np.ndarray, conditions: np.ndarray, signal_to_noise: float) -> np.ndarray:
-    """The regressor's contact logits (T, 2), the encoder's conditions (T, C) and the recording's quality (dB) to strengths
-    (T, 2) of close and fv."""
-    contacts = 1 / (1 + np.exp(-logits))
-    share = np.interp(signal_to_noise, NOISE_RANGE, PHONE_SHARES)
-    contacts[:, 0] = contacts[:, 0] ** (1 - share) * bilabial_evidence(conditions) ** share
-    top = float(np.interp(signal_to_noise, NOISE_RANGE, CLOSE_TOPS))
-    return np.stack([sharpen(contacts[:, 0], top, CLOSE_WIDTH), sharpen(contacts[:, 1], FV_TOP, FV_WIDTH)], axis=1)
+def lip_contacts(logits: np.ndarray, conditions: np.ndarray, clarity: float) -> np.ndarray:
+    """The regressor's contact logits (2 T, 2) at CONTACT_RATE, the encoder's conditions (T, C) and the recording's clarity
+    (see `front_end.Sound`) to strengths (2 T, 2) of close and fv."""
+    close, fv = (1 / (1 + np.exp(-logits))).T
+    close = close ** (1 - PHONE_SHARE) * bilabial_evidence(conditions) ** PHONE_SHARE
+    close = smoothed(close, CLOSE_SMOOTHING)
+    top = CLOSE_TOPS[0] + clarity * (CLOSE_TOPS[1] - CLOSE_TOPS[0])
+    return np.stack([sharpen(close, top, CLOSE_WIDTH), sharpen(fv, FV_TOP, FV_WIDTH)], axis=1)
+
+
+def crisp_jaw(jaw: np.ndarray) -> np.ndarray:
+    """(T,) weights of jawOpen at the model's frame rate with livelier movements, see JAW_CRISPNESS."""
+    return np.clip(jaw + JAW_CRISPNESS * (jaw - smoothed(jaw, JAW_WIDTH)), 0, 1)
 
 
 def bilabial_evidence(conditions: np.ndarray) -> np.ndarray:
-    """(T, C) of the encoder, two phone frames to a row, to (T,): the phone head's greatest p + b + m in a row, at least
-    0.001."""
+    """(T, C) of the encoder, two phone frames to a row, to (2 T,): the phone head's p + b + m, at least 0.001."""
     posteriors = conditions.reshape(2 * len(conditions), -1)[:, -len(PHONES) :]
-    return np.maximum(posteriors[:, BILABIALS].sum(axis=1).reshape(-1, 2).max(axis=1), 1e-3)
+    return np.maximum(posteriors[:, BILABIALS].sum(axis=1), 1e-3)
+
+
+def smoothed(values: np.ndarray, width: float) -> np.ndarray:
+    """(T,) convolved with a Gaussian of `width` frames, the ends held."""
+    reach = round(3 * width)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+    return np.convolve(np.pad(values, reach, mode="edge"), kernel / kernel.sum(), mode="valid")
 
 
 def sharpen(probability: np.ndarray, top: float, width: float) -> np.ndarray:

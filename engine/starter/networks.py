@@ -29,7 +29,7 @@ class Networks(Protocol):
         """(T, C) to (T,): how sure the phone head is that nobody speaks, 0..1."""
 
     def mouth(self, conditions: np.ndarray, felt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(T, C) and emotion (T, E) to mouth weights (T, mouth channels) and contact logits (T, 2): close, fv."""
+        """(T, C) and emotion (T, E) to mouth weights (T, mouth channels) and contact logits (2 T, 2) at CONTACT_RATE: close, fv."""
 
     def denoiser(self, conditions: np.ndarray, felt: np.ndarray) -> Denoise:
         """denoise(x, t) for this clip: the noisy latent (T, D) and a timestep to the prediction of the clean one."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import MEL_BANDS
+from .articulation import CONTACT_RATE
 from .layers_numpy import Layers, gelu, leaky_relu, mish, relu, softmax
 from .networks import Denoise
 
@@ -45,9 +46,11 @@ class NumpyNetworks:
         if conditions.shape[1] != 2 * (self.config["encoder"]["width"] + self.config["encoder"]["phones"]):
             raise ValueError("the encoder's width")
         felt = np.zeros((1, self.config["regressor"]["emotions"]), np.float32)
-        mouth, _ = self.mouth(conditions, felt)
+        mouth, contacts = self.mouth(conditions, felt)
         if mouth.shape[1] != len(self.config["regressor"]["mouth"]):
             raise ValueError("the regressor's mouth")
+        if len(contacts) * self.config["frame_rate"] != len(conditions) * CONTACT_RATE:
+            raise ValueError("the regressor's contacts")
         latent = self.denoiser(conditions, felt)(np.zeros((1, self.latent_dim), np.float32), 0)
         self.encode(self.decode(latent))
         if unknown := [name for name in self.layers.unused() if not name.startswith(ELSEWHERE)]:
@@ -78,7 +81,8 @@ class NumpyNetworks:
         for i in range(self.config["regressor"]["layers"]):
             x = self._residual_conv(x, f"regressor.layers.{i}", 1)
         out = layers.linear(layers.norm(x, "regressor.norm"), "regressor.out")
-        return out[:, :-2], out[:, -2:]
+        mouth = len(self.config["regressor"]["mouth"])
+        return out[:, :mouth], out[:, mouth:].reshape(-1, 2)
 
     def denoiser(self, conditions: np.ndarray, felt: np.ndarray) -> Denoise:
         """See `networks.Networks`."""

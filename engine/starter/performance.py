@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from .articulation import CONTACTS, CONTROLS, TENDENCIES
+from .articulation import CONTROLS, TENDENCIES
 from .contacts import HEAD, LEARNED, apply_contacts
 
 FRAME_RATE = 25  # Hz
@@ -86,11 +86,11 @@ def pose_weights(emotion: str) -> np.ndarray:
 
 def perform(
     controls: np.ndarray, energy: np.ndarray, feeling: Feeling, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+) -> np.ndarray:
     """One performance at 25 Hz.
 
     controls: (T, 9) of articulation.CONTROLS at 25 Hz. energy: (T,) loudness of the voice, about 0 (rest) to 1.
-    Returns motion (T, len(MOTION)) float32 and contacts (T, 2) float32 (close, fv), which the motion respects exactly.
+    Returns motion (T, len(MOTION)) float32, which respects the contacts exactly.
     """
     frames = len(controls)
     c = {name: controls[:, i].copy() for i, name in enumerate(CONTROLS)}
@@ -117,8 +117,7 @@ def perform(
     add_brows(face, accents, rng)
     face = apply_contacts(face, c["close"], c["fv"])
     head = head_motion(accents, speaking, head_pose, rng)
-    contacts = np.stack([c[name] for name in CONTACTS], axis=1)
-    return np.concatenate([np.clip(face, 0, 1), head], axis=1).astype(np.float32), contacts
+    return np.concatenate([np.clip(face, 0, 1), head], axis=1).astype(np.float32)
 
 
 def add_mouth(face: np.ndarray, c: dict[str, np.ndarray], jaw: np.ndarray, lip_gain: np.ndarray, tilt: float) -> None:

@@ -23,9 +23,10 @@ from ..face.arkit import ARKIT_52
 from ..model_folder import read_config, whole_model
 from ..motion import ROTATION_NAMES, FaceMotion
 from ..tensor_file import read_tensors
+from .articulation import CONTACT_RATE
 from .contacts import HEAD, apply_contacts
-from .front_end import hear, signal_to_noise
-from .mouth_shaping import lip_contacts, smooth_step
+from .front_end import hear
+from .mouth_shaping import crisp_jaw, lip_contacts, smooth_step, smoothed
 from .networks import Networks
 from .resample import contacts_at, values_at
 
@@ -69,8 +70,8 @@ class Starter:
 class Heard:
     """What a clip's sound and emotion say before anything is sampled; everything per model frame.
 
-    conditions: (T, C). felt: (T, E). mouth: (T, mouth channels) of the regressor. contacts: (T, 2) strengths of close and
-    fv. silence: (T,) 0..1.
+    conditions: (T, C). felt: (T, E). mouth: (T, mouth channels) of the regressor. contacts: (2 T, 2) strengths of close
+    and fv at CONTACT_RATE. silence: (T,) 0..1.
     """
 
     conditions: np.ndarray
@@ -164,10 +165,12 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     """The networks' part that is no diffusion. samples: (S,) at 16 kHz; felt: (T, E)."""
     networks = model.networks
     felt = np.ascontiguousarray(felt, dtype=np.float32)
-    frames = hear(samples, model.bands)
-    conditions = networks.conditions(frames, len(felt))
+    sound = hear(samples, model.bands)
+    conditions = networks.conditions(sound.frames, len(felt))
     mouth, contact_logits = networks.mouth(conditions, felt)
-    contacts = lip_contacts(contact_logits, conditions, signal_to_noise(frames[:, :MEL_BANDS]))
+    jaw = model.mouth.index("jawOpen")
+    mouth[:, jaw] = crisp_jaw(mouth[:, jaw])
+    contacts = lip_contacts(contact_logits, conditions, sound.clarity)
     return Heard(conditions, felt, mouth, contacts, networks.silence(conditions))
 
 
@@ -225,13 +228,13 @@ def quantise(codebook: np.ndarray, latent: np.ndarray) -> np.ndarray:
 def assemble(
     model: Starter, sampled: np.ndarray, contacts: np.ndarray, variation: float, seed: int, seconds: float, fps: float
 ) -> FaceMotion:
-    """Model frames (T, M) and contacts (T, 2) to the finished motion at `fps`: contacts kept, eyes brought to life."""
+    """Model frames (T, M) and contacts (2 T, 2) to the finished motion at `fps`: contacts kept, eyes brought to life."""
     frames = max(1, int(np.ceil(seconds * fps)))
     values = values_at(sampled, model.frame_rate, fps, frames)
     learned = len(model.learned)
     face, head = np.clip(values[:, :learned], 0, 1), values[:, learned:]
     if variation < 1:  # with the mouth entirely sampled, so are its contacts
-        close, fv = contacts_at(contacts, model.frame_rate, fps, frames).T
+        close, fv = contacts_at(contacts, CONTACT_RATE, fps, frames).T
         face = np.clip(apply_contacts(face, close, fv), 0, 1)
     rng = np.random.default_rng(seed)
     quiet = face[:, model.learned.index("jawOpen")] < 0.03
@@ -258,11 +261,7 @@ def steady(values: np.ndarray, names: list[str], mouth: list[str]) -> None:
     """Low-pass what few-step sampling makes tremble, in place: (T, M) face above the mouth and head; not the mouth."""
     for column, name in enumerate(names):
         if name not in mouth:
-            width = HEAD_SMOOTHING if name in HEAD else FACE_SMOOTHING
-            reach = round(3 * width)
-            kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
-            padded = np.pad(values[:, column], reach, mode="edge")
-            values[:, column] = np.convolve(padded, kernel / kernel.sum(), mode="valid")
+            values[:, column] = smoothed(values[:, column], HEAD_SMOOTHING if name in HEAD else FACE_SMOOTHING)
 
 
 def performance_seed(seed: int, samples: np.ndarray) -> int:

@@ -11,19 +11,24 @@ def values_at(values: np.ndarray, rate: float, fps: float, frames: int) -> np.nd
 
 
 def contacts_at(contacts: np.ndarray, rate: float, fps: float, frames: int) -> np.ndarray:
-    """The same for contacts, each output frame taking the greatest value within half a frame of it: a closure that
-    peaks between two output frames still happens. Exact for the linear interpolation (its maxima lie on model frames)."""
-    if abs(rate - fps) < 1e-9:
-        return values_at(contacts, rate, fps, frames)
-    last = len(contacts) - 1
-    middle = np.arange(frames) * (rate / fps)
-    low, high = (np.clip(middle + side * 0.5 * rate / fps, 0, last) for side in (-1, 1))
-    greatest = np.maximum(_between(contacts, low), _between(contacts, high))
-    for offset in range(int(rate / fps) + 1):
-        knot = np.ceil(low).astype(int) + offset
-        inside = (knot <= high)[:, None]
-        greatest = np.where(inside, np.maximum(greatest, contacts[np.minimum(knot, last)]), greatest)
-    return greatest.astype(np.float32)
+    """The same for contacts, but every peak also reaches the output frame nearest to it: a closure that peaks between two
+    output frames still happens, and none becomes longer."""
+    out = values_at(contacts, rate, fps, frames)
+    for column in range(contacts.shape[1]):
+        peaks, heights = _peaks(contacts[:, column])
+        nearest = np.minimum(np.round(peaks * (fps / rate)).astype(int), frames - 1)
+        np.maximum.at(out[:, column], nearest, heights)
+    return out
+
+
+def _peaks(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middles, in frames, and the heights of the local maxima above 0 of (T,); a plateau is one maximum."""
+    edges = np.flatnonzero(np.diff(values, prepend=-np.inf, append=-np.inf))  # where runs of equal values begin, and the end
+    heights = values[edges[:-1]]
+    risen = np.diff(heights, prepend=-np.inf) > 0
+    falls = np.diff(heights, append=-np.inf) < 0
+    top = risen & falls & (heights > 0)
+    return (edges[:-1][top] + edges[1:][top] - 1) / 2, heights[top]
 
 
 def _between(values: np.ndarray, at: np.ndarray) -> np.ndarray:

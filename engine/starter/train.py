@@ -26,15 +26,26 @@ from ..audio import log_mel
 from ..diffusion.schedule import cosine_schedule
 from ..lgldm.denoiser import Denoiser, DenoiserConfig
 from ..lgldm.vqvae import VQVAE, VQVAEConfig, perplexity
-from .articulation import CONTACTS, CONTROLS, TENDENCIES, mouth_controls, random_style, to_frames
+from .articulation import (
+    CONTACT_RATE,
+    CONTACTS,
+    CONTROLS,
+    TENDENCIES,
+    contact_frames,
+    mouth_controls,
+    random_style,
+    to_frames,
+)
 from .augment import augment, augment_mel
-from .data import CHUNK_SECONDS, ChunkMaker, EncoderExamples, load_corpus, loudness
+from .data import CHUNK_SECONDS, ECHOING, ChunkMaker, EncoderExamples, load_corpus, loudness
+from .dereverberation import dry_log_mel
 from .encoder import EncoderConfig, MouthRegressor, RegressorConfig, SpeechEncoder
 from .front_end import BANDS, both
 from .performance import EMOTIONS, FRAME_RATE, LEARNED, MOTION, MOUTH, perform, random_feeling
 from .phones import PHONES
 
 FRAMES = round(CHUNK_SECONDS * FRAME_RATE)  # 256 frames of 25 Hz in a chunk
+CONTACTS_PER_FRAME = CONTACT_RATE // FRAME_RATE
 WINDOW = 64  # frames the denoiser looks back: 2.56 s
 
 
@@ -139,8 +150,8 @@ def _one_thread(_worker: int) -> None:
 class Features:
     """N sounds with D performances each, 256 frames at 25 Hz.
 
-    conditions: (2, N, T, C) float16, clean and degraded sound. motion: (N, D, T, M) float16. contacts: (N, D, T, 2)
-    float16. emotion: (N, D, T, E) float16.
+    conditions: (2, N, T, C) float16, clean and degraded sound. motion: (N, D, T, M) float16. contacts: (N, D, T, K, 2)
+    float16, K at CONTACT_RATE in a frame. emotion: (N, D, T, E) float16.
     """
 
     conditions: np.ndarray
@@ -174,7 +185,7 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
         count, draws = plan.chunks, plan.draws
         conditions = np.zeros((2, count, FRAMES, encoder.feature_dim), np.float16)
         motion = np.zeros((count, draws, FRAMES, len(MOTION)), np.float16)
-        contacts = np.zeros((count, draws, FRAMES, len(CONTACTS)), np.float16)
+        contacts = np.zeros((count, draws, FRAMES, CONTACTS_PER_FRAME, len(CONTACTS)), np.float16)
         emotion = np.zeros((count, draws, FRAMES, len(EMOTIONS)), np.float16)
         encoder.eval()
         for i in range(count):
@@ -184,11 +195,13 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
             for d in range(draws):
                 curves = mouth_controls(chunk.phones, chunk.starts, chunk.ends, CHUNK_SECONDS, random_style(rng), rng)
                 feeling = random_feeling(rng, FRAMES)
-                motion[i, d], contacts[i, d] = perform(to_frames(curves, FRAME_RATE, FRAMES), energy, feeling, rng)
+                motion[i, d] = perform(to_frames(curves, FRAME_RATE, FRAMES), energy, feeling, rng)
+                contacts[i, d] = contact_frames(curves, CONTACTS_PER_FRAME * FRAMES).reshape(contacts.shape[2:])
                 emotion[i, d] = feeling.weights
-            babble = maker.draw(rng).samples
-            for version, samples in enumerate((chunk.samples, augment(chunk.samples, babble, rng))):
-                mel = log_mel(samples)
+            babble, echoing = maker.draw(rng).samples, rng.random() < ECHOING
+            spoiled = augment(chunk.samples, babble, echoing, rng)
+            for version, samples in enumerate((chunk.samples, spoiled)):
+                mel = dry_log_mel(samples)[0] if version and echoing else log_mel(samples)
                 if version and rng.random() < 0.5:
                     mel = augment_mel(mel, rng)
                 with torch.inference_mode():
@@ -213,7 +226,7 @@ def train_regressor(
 ) -> MouthRegressor:
     """Squared error of weights and their speed, cross-entropy of contacts, and the lip gap (jawOpen - mouthClose)."""
     torch.manual_seed(plan.seed + 1)
-    config = RegressorConfig(features.conditions.shape[-1], len(EMOTIONS), MOUTH)
+    config = RegressorConfig(features.conditions.shape[-1], len(EMOTIONS), MOUTH, contacts_per_frame=CONTACTS_PER_FRAME)
     model = MouthRegressor(config)
     trainer = Trainer("regressor", model, plan.regressor_steps, 1e-3, work, log, start)
     jaw, close = MOUTH.index("jawOpen"), MOUTH.index("mouthClose")
@@ -223,7 +236,7 @@ def train_regressor(
         target = motion[..., MOUTH_COLUMNS]
         weights = (mouth - target).square().mean()
         speed = (mouth.diff(dim=1) - target.diff(dim=1)).square().mean()
-        contact = F.binary_cross_entropy_with_logits(logits, contacts)
+        contact = F.binary_cross_entropy_with_logits(logits, contacts.flatten(1, 2))
         gap = ((mouth[..., jaw] - mouth[..., close]) - (target[..., jaw] - target[..., close])).square().mean()
         parts = {"weights": weights.item(), "contact": contact.item(), "gap": gap.item()}
         return 20 * weights + 10 * speed + contact + 4 * gap, parts
@@ -476,7 +489,9 @@ def export(work: Path, assets: Path) -> None:
         "learned": list(LEARNED),
         "phones": list(PHONES),
         "encoder": dataclasses.asdict(ENCODER),
-        "regressor": dataclasses.asdict(RegressorConfig(feature_dim, len(EMOTIONS), MOUTH)),
+        "regressor": dataclasses.asdict(
+            RegressorConfig(feature_dim, len(EMOTIONS), MOUTH, contacts_per_frame=CONTACTS_PER_FRAME)
+        ),
         "vqvae": dataclasses.asdict(VQ),
         "denoiser": dataclasses.asdict(
             DenoiserConfig(VQ.latent_dim, feature_dim, emotions=len(EMOTIONS), window=WINDOW)

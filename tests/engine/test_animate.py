@@ -114,8 +114,8 @@ def test_other_frame_rates_show_the_same_moments(neutral, fps):
     assert correlation(jaw, motion.channel("jawOpen")) > 0.97
     sealed = np.flatnonzero(seal(neutral) > 0.97)
     assert len(sealed) > 10
-    for frame in sealed:  # a full closure of the model's frame is found within half an output frame of its time
-        near = np.abs(times - frame / 25) <= 0.5 / fps + 1e-6
+    for frame in sealed:  # a full closure is found within half an output frame of its peak, which is up to 20 ms away
+        near = np.abs(times - frame / 25) <= 0.5 / fps + 0.02 + 1e-6
         assert seal(motion)[near].max() > 0.9
 
 

@@ -13,6 +13,7 @@ from engine.starter.articulation import (
     PUCKER,
     Style,
     contact,
+    contact_frames,
     mouth_controls,
     random_style,
     to_frames,
@@ -75,6 +76,14 @@ def test_a_long_closure_keeps_its_release():
     shut = contact(time, 0.2, 0.8)
     assert shut[int(0.8 * GRID) - 1] == 1 and shut[int(0.8 * GRID) + 4] == 0
     assert shut[int(0.5 * GRID)] == 0  # an over-long hold is shortened at its start
+
+
+def test_contact_frames_show_the_moment():
+    curves = spoken(["sil", "a", "p", "a", "sil"])
+    frames = contact_frames(curves, 20)
+    assert frames.shape == (20, 2)
+    np.testing.assert_array_equal(frames[:, 0], curves[:40:2, CLOSE])
+    assert frames[:, 0].max() == 1 and contact_frames(curves, 200)[150].max() == curves[-1, CLOSE]
 
 
 def test_frames_are_centred_on_their_time():

@@ -39,10 +39,10 @@ def test_silence_is_the_less_silent_of_the_pair(encoder):
     torch.testing.assert_close(encoder.silence(encoder.conditions(mel, 25)), expected)
 
 
-def test_the_regressor_gives_its_mouth_and_two_contacts():
+def test_the_regressor_gives_its_mouth_and_two_contacts_twice_a_frame():
     regressor = MouthRegressor(RegressorConfig(feature_dim=10, emotions=7, mouth=("jawOpen", "mouthClose")))
     mouth, contacts = regressor(torch.zeros(3, 20, 10), torch.zeros(3, 20, 7))
-    assert mouth.shape == (3, 20, 2) and contacts.shape == (3, 20, 2)
+    assert mouth.shape == (3, 20, 2) and contacts.shape == (3, 40, 2)
 
 
 def test_blocks_join_exactly(encoder, monkeypatch):

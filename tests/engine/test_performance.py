@@ -45,13 +45,13 @@ def lip_gap_mm(motion):
 
 @pytest.mark.parametrize("emotion", [None, *EMOTIONS])
 def test_lips_seal_under_every_emotion(emotion):
-    motion, contacts = perform(controls(close=1.0), energy(), feeling(emotion), np.random.default_rng(1))
+    motion = perform(controls(close=1.0), energy(), feeling(emotion), np.random.default_rng(1))
     assert motion[:, : len(LEARNED)].min() >= 0 and motion[:, : len(LEARNED)].max() <= 1
     inside = slice(40, 44)
     assert lip_gap_mm(motion)[inside].max() < 0.5 and lip_gap_mm(motion)[20] > 5
     for name in ("mouthLowerDownLeft", "mouthUpperUpRight", "mouthFunnel"):
         assert column(motion, name)[inside].max() < 1e-6
-    assert contacts[41, 0] == 1 and column(motion, "mouthClose")[20].max() < 0.01
+    assert column(motion, "mouthClose")[20].max() < 0.01
 
 
 def test_each_emotion_moves_its_own_action_units_with_its_intensity():
@@ -59,7 +59,7 @@ def test_each_emotion_moves_its_own_action_units_with_its_intensity():
                           "surprised": "browOuterUpLeft", "fear": "eyeWideLeft", "disgusted": "noseSneerLeft",
                           "contempt": "mouthDimpleRight"}.items():  # fmt: skip
         levels = [
-            column(perform(controls(), energy(), feeling(emotion, w), np.random.default_rng(2))[0], name).mean()
+            column(perform(controls(), energy(), feeling(emotion, w), np.random.default_rng(2)), name).mean()
             for w in (0.0, 0.5, 1.0)
         ]
         assert levels[0] < levels[1] < levels[2] and levels[2] > levels[0] + 0.3, emotion
@@ -72,7 +72,7 @@ def test_poses_differ_from_each_other():
 
 
 def test_two_performances_of_one_sound_share_the_mouth_not_the_head():
-    a, b = (perform(controls(), energy(), feeling(None), np.random.default_rng(s))[0] for s in (3, 4))
+    a, b = (perform(controls(), energy(), feeling(None), np.random.default_rng(s)) for s in (3, 4))
     assert np.abs(column(a, "jawOpen") - column(b, "jawOpen")).max() < 0.05
     assert np.abs(column(a, HEAD[1]) - column(b, HEAD[1])).max() > 0.01
     assert np.abs(a[:, -3:]).max() < 0.5  # a few degrees, never a turn

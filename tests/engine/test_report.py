@@ -11,7 +11,7 @@ from engine.animate import with_geometry
 from engine.cli import main
 from engine.face.arkit import ARKIT_52
 from engine.motion import ROTATION_NAMES, FaceMotion
-from engine.starter.mouth_shaping import lip_contacts, sharpen
+from engine.starter.mouth_shaping import crisp_jaw, lip_contacts, sharpen
 from engine.starter.phones import PHONES
 from engine.sync import Phones, lip_gap
 from engine.sync_measures import articulation, closure_offsets, envelope_figures, jitter, mouth_width, stillness
@@ -100,21 +100,28 @@ def test_beside_a_sure_contact_a_shoulder_is_open():
 
 
 def test_a_closure_needs_the_phone_head_too():
-    logits = np.full((9, 2), -9.0)
-    logits[[2, 6], 0] = 1.0  # 0.73
+    logits = np.full((18, 2), -9.0)
+    logits[[4, 5, 12, 13], 0] = 1.0  # 0.73
     conditions = np.zeros((9, 2 * (4 + len(PHONES))), np.float32)
-    conditions[2, 4 + PHONES.index("b")] = 0.9  # in the first half of frame 2; nothing of the kind near frame 6
-    close = lip_contacts(logits, conditions, 40.0)[:, 0]
-    assert close[2] == 1 and close[6] < 0.05
+    conditions[2, [4 + PHONES.index("b"), -len(PHONES) + PHONES.index("b")]] = 0.9  # nothing of the kind in frame 6
+    close = lip_contacts(logits, conditions, 1.0)[:, 0]
+    assert close[4] == 1 and close[12] < 0.05
+
+
+def test_the_jaw_moves_more_but_rests_where_it_was():
+    jaw = np.array([0.0] * 5 + [0.3] * 8 + [0.1] * 8 + [0.0] * 5)
+    livelier = crisp_jaw(jaw)
+    assert livelier[5] > 0.35 and livelier[13] < 0.08 and livelier.min() == 0
+    np.testing.assert_allclose(livelier[[0, 9, 17, -1]], jaw[[0, 9, 17, -1]], atol=5e-3)
 
 
 def test_in_noise_a_weaker_closure_is_enough():
-    logits = np.full((9, 2), -9.0)
-    logits[4, 0] = -1.1  # 0.25
+    logits = np.full((18, 2), -9.0)
+    logits[8:10, 0] = -0.6  # 0.35
     conditions = np.zeros((9, 2 * (4 + len(PHONES))), np.float32)
-    conditions[4, 4 + PHONES.index("p")] = 0.25
-    quiet, noisy = (lip_contacts(logits, conditions, quality)[:, 0] for quality in (40.0, 16.0))
-    assert noisy[4] == 1 and quiet[4] < 1 and np.abs(noisy[:3]).max() == 0
+    conditions[4, [4 + PHONES.index("p"), -len(PHONES) + PHONES.index("p")]] = 0.35
+    quiet, noisy = (lip_contacts(logits, conditions, clarity)[:, 0] for clarity in (1.0, 0.0))
+    assert noisy[8] == 1 and quiet[8] < 1 and np.abs(noisy[:6]).max() == 0
 
 
 def test_the_command_reports_on_a_sound_without_labels(tmp_path, capsys):

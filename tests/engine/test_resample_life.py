@@ -15,11 +15,18 @@ def test_a_one_frame_closure_survives_every_frame_rate(at, fps):
     contacts = np.zeros((50, 2), np.float32)
     contacts[at, 0] = 1
     out = contacts_at(contacts, 25, fps, int(2 * fps))
-    assert out[:, 0].max() > 0.78  # within half an output frame of the peak
-    assert abs(out[:, 0].argmax() / fps - at / 25) <= 0.5 / fps + 0.02
-    if 24 <= fps <= 30:
-        assert out[:, 0].max() > 0.97
+    assert out[:, 0].max() == 1
+    assert abs(out[:, 0].argmax() / fps - at / 25) <= 0.5 / fps + 1e-6
     assert out[:, 1].max() == 0
+
+
+def test_a_contact_becomes_no_longer():
+    contacts = np.zeros((50, 2), np.float32)
+    contacts[20:23, 0] = 1  # 400 to 440 ms
+    for fps in (24, 30, 60):
+        out = contacts_at(contacts, 50, fps, 2 * fps)[:, 0]
+        assert set(np.flatnonzero(out == 1) / fps) <= {f / fps for f in range(2 * fps) if 0.4 - 1e-9 <= f / fps <= 0.44 + 1e-9}
+        assert out.max() == 1 and out[: int(0.38 * fps) + 1].max() == 0
 
 
 def test_values_are_placed_exactly_in_time():

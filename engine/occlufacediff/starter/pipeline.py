@@ -179,7 +179,7 @@ def listen(tracker: Tracker, samples: np.ndarray, frames: int) -> Tensor:
     """(T, C) what is heard at 25 Hz; zeros, as in training, where there is no sound."""
     if not np.any(samples):
         return torch.zeros(frames, tracker.config.denoiser.audio_dim, device=tracker.device)
-    sound = hear(np.pad(samples, (LEAD, 0)), tracker.config.ears.bands)
+    sound = hear(np.pad(samples, (LEAD, 0)), tracker.config.ears.bands).frames
     return tracker.ears.conditions(torch.from_numpy(sound)[None].to(tracker.device), frames)[0]
 
 
