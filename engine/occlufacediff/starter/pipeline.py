@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ... import life
+from ...audio import log_mel
 from ...diffusion.respacing import spaced_timesteps
 from ...diffusion.samplers import ddim
 from ...face.arkit import ARKIT_52
 from ...motion import ROTATION_NAMES, FaceMotion
-from ...starter.front_end import hear
+from ...starter.front_end import BANDS, both
 from ...windows import Windows, join
 from ..flint import FACTOR
 from ..landmarks import FPS, mean_face
@@ -179,7 +180,8 @@ def listen(tracker: Tracker, samples: np.ndarray, frames: int) -> Tensor:
     """(T, C) what is heard at 25 Hz; zeros, as in training, where there is no sound."""
     if not np.any(samples):
         return torch.zeros(frames, tracker.config.denoiser.audio_dim, device=tracker.device)
-    sound = hear(np.pad(samples, (LEAD, 0)), tracker.config.ears.bands).frames
+    mel = log_mel(np.pad(samples, (LEAD, 0)))  # echoes and all, as these ears were trained
+    sound = both(mel) if tracker.config.ears.bands == BANDS else mel
     return tracker.ears.conditions(torch.from_numpy(sound)[None].to(tracker.device), frames)[0]
 
 
