@@ -202,10 +202,9 @@ def make_features(encoder: SpeechEncoder, corpus: Path, work: Path, plan: Plan, 
             spoiled = augment(chunk.samples, babble, echoing, rng)
             for version, samples in enumerate((chunk.samples, spoiled)):
                 mel = dry_log_mel(samples)[0] if version and echoing else log_mel(samples)
-                if version and rng.random() < 0.5:
-                    mel = augment_mel(mel, rng)
+                # On the voices that it was trained on the encoder is surer than on people's: other voices, here too.
                 with torch.inference_mode():
-                    heard = torch.from_numpy(both(mel))[None]
+                    heard = torch.from_numpy(both(augment_mel(mel, rng)))[None]
                     conditions[version, i] = encoder.conditions(heard, FRAMES)[0].numpy()
             if i % 100 == 99:
                 log(f"features {i + 1}/{count}")
