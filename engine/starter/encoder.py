@@ -80,13 +80,13 @@ class SpeechEncoder(nn.Module):
         """Features and phone posteriors (B, T50, width + phones), computed a minute at a time: long clips need no more
         memory than short ones, and the overlap is wider than what a frame sees, so the blocks join exactly."""
         total = (mel.shape[1] + 1) // 2
-        blocks = []
+        out = mel.new_empty(len(mel), total, self.config.width + self.config.phones)
         for first in range(0, total, BLOCK):
             low, high = max(0, first - OVERLAP), min(total, first + BLOCK + OVERLAP)
             x, phones, _ = self(mel[:, 2 * low : 2 * high])
             kept = slice(first - low, first - low + BLOCK)
-            blocks.append(torch.cat([x[:, kept], phones[:, kept].softmax(-1)], dim=-1))
-        return torch.cat(blocks, dim=1)
+            out[:, first : first + BLOCK] = torch.cat([x[:, kept], phones[:, kept].softmax(-1)], dim=-1)
+        return out
 
     @property
     def feature_dim(self) -> int:

@@ -43,6 +43,7 @@ HEAD_SMOOTHING, FACE_SMOOTHING = 2.0, 1.2
 PARTING = ("jawOpen", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight")
 # Two codes whose squared distances differ by less than this share the frame, so that no processor's rounding decides.
 TIE = 0.02
+CODES_AT_ONCE = 4096  # whose distances to the codebook are in memory together
 
 Progress = Callable[[str, int, int], None]
 
@@ -165,13 +166,18 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     """The networks' part that is no diffusion. samples: (S,) at 16 kHz; felt: (T, E)."""
     networks = model.networks
     felt = np.ascontiguousarray(felt, dtype=np.float32)
-    sound = hear(samples, model.bands)
-    conditions = networks.conditions(sound.frames, len(felt))
+    conditions, clarity = _heard_in(model, samples, len(felt))
     mouth, contact_logits = networks.mouth(conditions, felt)
     jaw = model.mouth.index("jawOpen")
     mouth[:, jaw] = crisp_jaw(mouth[:, jaw])
-    contacts = lip_contacts(contact_logits, conditions, sound.clarity)
+    contacts = lip_contacts(contact_logits, conditions, clarity)
     return Heard(conditions, felt, mouth, contacts, networks.silence(conditions))
+
+
+def _heard_in(model: Starter, samples: np.ndarray, frames: int) -> tuple[np.ndarray, float]:
+    """The encoder's conditions (frames, C) and the sound's clarity; the sound's own frames are gone when it returns."""
+    sound = hear(samples, model.bands)
+    return model.networks.conditions(sound.frames, frames), sound.clarity
 
 
 def starting_noise(model: Starter, own_seed: int, frames: int) -> np.ndarray:
@@ -215,13 +221,13 @@ def quantise(codebook: np.ndarray, latent: np.ndarray) -> np.ndarray:
     book = codebook.astype(np.float64)
     codes = latent.reshape(-1, book.shape[1])
     out = np.empty_like(codes)
-    for start in range(0, len(codes), 1 << 14):  # bounded memory
-        part = codes[start : start + (1 << 14)].astype(np.float64)
+    for start in range(0, len(codes), CODES_AT_ONCE):
+        part = codes[start : start + CODES_AT_ONCE].astype(np.float64)
         distance = np.square(book).sum(1) - 2 * part @ book.T  # the code's own square is the same for every row
         nearest = np.argpartition(distance, 1, axis=1)[:, :2]
         pair = np.take_along_axis(distance, nearest, axis=1)
         share = smooth_step(pair[:, 1] - pair[:, 0], -TIE, TIE)[:, None]  # of the first of the two
-        out[start : start + (1 << 14)] = share * book[nearest[:, 0]] + (1 - share) * book[nearest[:, 1]]
+        out[start : start + CODES_AT_ONCE] = share * book[nearest[:, 0]] + (1 - share) * book[nearest[:, 1]]
     return out.reshape(latent.shape)
 
 
@@ -269,9 +275,12 @@ def performance_seed(seed: int, samples: np.ndarray) -> int:
 
     The sound counts in steps of 16 bits: the last digits of its samples depend on the processor that resampled it.
     """
-    heard = np.round(np.asarray(samples, np.float64) * 32768).astype("<i4")
-    digest = hashlib.sha256(heard.tobytes() + str(seed).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
+    digest = hashlib.sha256()
+    for start in range(0, len(samples), 60 * SAMPLE_RATE):  # bounded memory
+        heard = np.asarray(samples[start : start + 60 * SAMPLE_RATE], np.float64)
+        digest.update(np.round(heard * 32768).astype("<i4").tobytes())
+    digest.update(str(seed).encode())
+    return int.from_bytes(digest.digest()[:8], "little") >> 1
 
 
 class Stopwatch:
