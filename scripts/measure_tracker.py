@@ -36,10 +36,11 @@ from painted_films import videos, write_silent  # noqa: E402
 
 from engine.audio import SAMPLE_RATE, load_audio  # noqa: E402
 from engine.detection import Detections, detect_landmarks, face_mesh  # noqa: E402
+from engine.face.embedding.mean_face import IBUG68  # noqa: E402
 from engine.face.starter_head import load_starter_head, pose_landmarks68  # noqa: E402
 from engine.occlufacediff.landmarks import resampled  # noqa: E402
 from engine.occlufacediff.preview import write_png  # noqa: E402
-from engine.occlufacediff.starter.points import IBUG68, LIPS  # noqa: E402
+from engine.occlufacediff.starter.points import LIPS  # noqa: E402
 from engine.track import TrackOptions, track  # noqa: E402
 from engine.video import read_frames  # noqa: E402
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from engine.face.arkit import ARKIT_52
+from engine.face.embedding.mean_face import IBUG68
 from engine.face.starter_head import rotation_matrices
 from engine.occlufacediff.layers import alibi
 from engine.occlufacediff.occlusion import named_visibility
 from engine.occlufacediff.starter.pipeline import STEPS, eased, follow
-from engine.occlufacediff.starter.points import IBUG68, LOOKED_AT, face_points
+from engine.occlufacediff.starter.points import LOOKED_AT, face_points
 from engine.occlufacediff.starter.pose import fit_pose
 from engine.occlufacediff.starter.turns import axis_angle, filled, steadied
 
