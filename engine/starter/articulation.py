@@ -51,6 +51,7 @@ class Phone:
 
 # Openings follow the order of vowel height (Ladefoged, A Course in Phonetics); jawOpen 1 is 31 mm between the lips and
 # people speak with about a third to a half of it. Sibilants insist on a nearly shut jaw, rounded sounds on the lips.
+# Within that they were adjusted to a recording with Rhubarb's cues (assets/starter/NOTES.md), which has æ no wider than ɛ.
 ARTICULATION: dict[str, Phone] = {
     "sil": Phone(0, 1, 0.7),
     "p": Phone(0.075, 0.62, 0.25),

@@ -15,7 +15,7 @@ from ..audio import MEL_BANDS, frame_spectra, mel_filters, mel_frames, normalise
 TAPS, DELAY = 24, 1
 ROUNDS = 2  # each takes the quietness of the frames from the round before
 SMOOTHED = 7  # frames over which that quietness is averaged
-DIAGONAL = 1e-4  # added to the correlations' diagonal, of its mean: equal results on every processor
+DIAGONAL = 1e-4  # added to the correlations' diagonal, of its mean: a processor's rounding hardly shows
 # How much fainter the whole sound becomes, dB: up to the first it is taken for dry and left alone (people close to the
 # microphone or on the telephone: 0.9 to 2.4, with few exceptions), from the second on all that was predicted goes (the
 # same in a room of 0.45 s: 3.1 to 5.8).
