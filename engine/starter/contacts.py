@@ -35,7 +35,7 @@ def apply_contacts(face: np.ndarray, close: np.ndarray, fv: np.ndarray) -> np.nd
     face[:, lower] *= (1 - fv)[:, None]
     face[:, at("mouthFunnel")] *= (1 - close) * (1 - 0.8 * fv)
     face[:, at("tongueOut")] *= 1 - np.maximum(close, fv)
-    face[:, at("jawOpen")] *= 1 - 0.35 * close - 0.25 * fv
+    face[:, at("jawOpen")] *= 1 - 0.35 * close - 0.4 * fv
     face[:, at("jawForward")] *= 1 - 0.75 * close
     sneer = close * np.clip(face[:, [at("noseSneerLeft"), at("noseSneerRight")]], 0, 1).mean(axis=1)
     face[:, at("mouthClose")] = face[:, at("jawOpen")] * np.maximum(close, 0.62 * fv) + SNEER_CLOSE * sneer

@@ -19,7 +19,7 @@ CHUNK_SECONDS = 10.24
 CHUNK_SAMPLES = round(CHUNK_SECONDS * SAMPLE_RATE)
 ENCODER_RATE = 50  # Hz
 # How often a chunk comes from each engine: recorded-human voices carry the generalisation to people.
-ENGINE_SHARE = {"flite": 0.38, "festival": 0.40, "espeak": 0.22}
+ENGINE_SHARE = {"flite": 0.44, "festival": 0.38, "espeak": 0.18}
 
 ECHOING = 0.5  # of the spoiled sounds are in a room
 

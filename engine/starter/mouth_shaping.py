@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .phones import PHONES
-
 # Contact probabilities are sharpened: CLOSE_WIDTH (FV_WIDTH) under the top the lips stay apart, from the top on they touch.
 CLOSE_WIDTH = 0.10
 FV_TOP, FV_WIDTH = 0.70, 0.55
@@ -16,35 +14,27 @@ FV_TOP, FV_WIDTH = 0.70, 0.55
 # otherwise be enough is only its shoulder.
 PEAK_REACH = 4
 # The probability from which the lips touch, in noise or echoes, which make the regressor less sure of every closure, and in
-# clear sound; and how much the phone head has to say in it, p^(1 - share) * evidence^share.
-CLOSE_TOPS = (0.15, 0.27)
-PHONE_SHARE = 0.3
-CLOSE_SMOOTHING = 1.2  # frames of 20 ms: a closure lasts longer than a spike of the probability
+# clear sound.
+CLOSE_TOPS = (0.11, 0.32)
+CLOSE_SMOOTHING = 0.8  # frames of 20 ms: a closure lasts longer than a spike of the probability
 # In doubt a regressor of least squares answers with the mean of what is possible, which moves less than any of it: the jaw's
 # quick movements are given back by this share (unsharp masking over JAW_WIDTH model frames of 40 ms).
-JAW_CRISPNESS, JAW_WIDTH = 0.6, 1.0
-BILABIALS = [PHONES.index(name) for name in "pbm"]
+JAW_CRISPNESS, JAW_WIDTH = 0.4, 1.0
 
 
-def lip_contacts(logits: np.ndarray, conditions: np.ndarray, clarity: float) -> np.ndarray:
-    """The regressor's contact logits (2 T, 2) at CONTACT_RATE, the encoder's conditions (T, C) and the recording's clarity
-    (see `front_end.Sound`) to strengths (2 T, 2) of close and fv."""
+def lip_contacts(logits: np.ndarray, clarity: float) -> np.ndarray:
+    """The regressor's contact logits (2 T, 2) at CONTACT_RATE and the recording's clarity (see `front_end.Sound`) to
+    strengths (2 T, 2) of close and fv."""
     close, fv = (1 / (1 + np.exp(-logits))).T
-    close = close ** (1 - PHONE_SHARE) * bilabial_evidence(conditions) ** PHONE_SHARE
     close = smoothed(close, CLOSE_SMOOTHING)
     top = CLOSE_TOPS[0] + clarity * (CLOSE_TOPS[1] - CLOSE_TOPS[0])
-    return np.stack([sharpen(close, top, CLOSE_WIDTH), sharpen(fv, FV_TOP, FV_WIDTH)], axis=1)
+    shut = sharpen(close, top, CLOSE_WIDTH) ** 2  # lips meet and part faster than the probability of it rises and falls
+    return np.stack([shut, sharpen(fv, FV_TOP, FV_WIDTH)], axis=1)
 
 
 def crisp_jaw(jaw: np.ndarray) -> np.ndarray:
     """(T,) weights of jawOpen at the model's frame rate with livelier movements, see JAW_CRISPNESS."""
     return np.clip(jaw + JAW_CRISPNESS * (jaw - smoothed(jaw, JAW_WIDTH)), 0, 1)
-
-
-def bilabial_evidence(conditions: np.ndarray) -> np.ndarray:
-    """(T, C) of the encoder, two phone frames to a row, to (2 T,): the phone head's p + b + m, at least 0.001."""
-    posteriors = conditions.reshape(2 * len(conditions), -1)[:, -len(PHONES) :]
-    return np.maximum(posteriors[:, BILABIALS].sum(axis=1), 1e-3)
 
 
 def smoothed(values: np.ndarray, width: float) -> np.ndarray:

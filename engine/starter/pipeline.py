@@ -170,7 +170,7 @@ def listen(model: Starter, samples: np.ndarray, felt: np.ndarray) -> Heard:
     mouth, contact_logits = networks.mouth(conditions, felt)
     jaw = model.mouth.index("jawOpen")
     mouth[:, jaw] = crisp_jaw(mouth[:, jaw])
-    contacts = lip_contacts(contact_logits, conditions, clarity)
+    contacts = lip_contacts(contact_logits, clarity)
     return Heard(conditions, felt, mouth, contacts, networks.silence(conditions))
 
 

@@ -33,10 +33,10 @@ class Voice:
 
 
 _FLITE = (
-    Voice("flite", "kal16", "en-us", "male", "BSD-like", "kal", 0.10),
-    Voice("flite", "slt", "en-us", "female", "BSD-like", "slt", 0.13),
-    Voice("flite", "awb", "en-gb-scotland", "male", "BSD-like", "awb", 0.13),
-    Voice("flite", "rms", "en-us", "male", "BSD-like", "rms", 0.0, held_out=True),
+    Voice("flite", "kal16", "en-us", "male", "BSD-like", "kal", 0.09),
+    Voice("flite", "slt", "en-us", "female", "BSD-like", "slt", 0.11),
+    Voice("flite", "awb", "en-gb-scotland", "male", "BSD-like", "awb", 0.11),
+    Voice("flite", "rms", "en-us", "male", "BSD-like", "rms", 0.10),
 )
 
 
@@ -51,8 +51,8 @@ def _czech(name: str, sex: str, licence: str, speaker: str, share: float) -> Voi
 
 
 _FESTIVAL = (
-    _festival("kal_diphone", "en-us", "male", "BSD-like", "kal", 0.065, "radio"),
-    _festival("cmu_us_slt_arctic_hts", "en-us", "female", "BSD-like", "slt", 0.065, "radio"),
+    _festival("kal_diphone", "en-us", "male", "BSD-like", "kal", 0.055, "radio"),
+    _festival("cmu_us_slt_arctic_hts", "en-us", "female", "BSD-like", "slt", 0.055, "radio"),
     _czech("czech_krb", "male child", "GPL-3+", "krb", 0.018),
     _czech("czech_machac", "male", "GPL-3+", "machac", 0.018),
     _czech("czech_ph", "male", "GPL-2+", "ph", 0.018),
@@ -65,7 +65,7 @@ _FESTIVAL = (
     _festival("hindi_NSK_diphone", "hi", "male", "GPL-2+", "nsk", 0.013, "hindi"),
     _festival("marathi_NSK_diphone", "mr", "male", "GPL-2+", "nsk", 0.012, "marathi"),
     _festival("telugu_NSK_diphone", "te", "male", "GPL-2+", "nsk", 0.011, "telugu"),
-    _festival("ked_diphone", "en-us", "male", "BSD-like", "ked", 0.0, "radio"),
+    _festival("ked_diphone", "en-us", "male", "BSD-like", "ked", 0.05, "radio"),
     _czech("czech_dita", "female", "GPL-3+", "dita", 0.0),
 )
 _ESPEAK_SHARES = {
