@@ -51,7 +51,8 @@ WINDOW = 64  # frames the denoiser looks back: 2.56 s
 
 @dataclass(frozen=True)
 class Plan:
-    """How much training. The defaults make the committed weights; `smoke` makes a useless model in seconds for tests."""
+    """How much training. The defaults make weights like the committed ones (assets/starter/NOTES.md); `smoke` makes a
+    useless model in seconds for tests."""
 
     seed: int = 0
     encoder_steps: int = 6300
