@@ -16,9 +16,9 @@ GRID = 100  # Hz: the rate of the curves made here
 CONTACT_RATE = 50  # Hz: lips meet and part more sharply than anything else on a face moves
 ANTICIPATION, CARRY_OVER = 36.0, 29.0  # 1/s: how fast a phone's pull fades before its start and after its end
 # What is seen leads what is heard: the jaw and the lips' shape move before their sound, by 0 to some 100 ms (Schwartz &
-# Savariaux 2014), and viewers notice early sound sooner than late sound (ITU-R BT.1359: 45 ms against 125 ms). A contact
-# of the lips has next to none: the sound stops in the moment they meet.
-LEAD, CONTACT_LEAD = 0.040, 0.0  # s
+# Savariaux 2014), and viewers notice early sound sooner than late sound (ITU-R BT.1359: 45 ms against 125 ms). Contacts of
+# the lips do not lead: the sound stops in the moment they meet.
+LEAD = 0.040  # s
 RAMP_IN, RAMP_OUT = 0.050, 0.030  # s: lips closing and opening
 SHORTEST_CONTACT, LONGEST_CONTACT = 0.050, 0.160  # s
 
@@ -176,8 +176,7 @@ def mouth_controls(
         for phone, start, end in zip(phones, starts, ends, strict=True):
             if phone in group:
                 release = start + group[phone] * (end - start)
-                met = contact(time + CONTACT_LEAD, start, release)
-                np.maximum(curves[:, column], met, out=curves[:, column])
+                np.maximum(curves[:, column], contact(time, start, release), out=curves[:, column])
     return np.clip(curves, 0, 1)
 
 
