@@ -5,7 +5,9 @@ inflate to, more than the computer has. NumPy and the standard library only.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,49 @@ MAX_MEMBERS = 1000
 INFLATED, RATIO = 256 << 20, 20
 
 
+LONGEST = 1 << 31  # of an axis, where a reader knows no smaller bound
+
+
 class ArchiveError(ValueError):
-    """The archive claims too much; the message is a part of a sentence: "claims ..." or "holds ...". """
+    """The archive is damaged or claims too much; the message is a part of a sentence: "is ...", "claims ..." or "holds ...". """
+
+
+def read_arrays(path: Path, wanted: Collection[str] | None = None, longest: int = LONGEST) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz`, of the names `wanted` those that are there, or all; nothing is unpickled. Raises OSError where
+    the file cannot be opened, and ArchiveError for whatever is wrong with what it holds.
+    """
+    with _opened(path) as archive:
+        names = [n for n in _names(archive) if wanted is None or n in wanted]
+        check_archive(archive, path.stat().st_size, names, longest)
+        return {name: _member(archive, f"{name}.npy") for name in names}
+
+
+def array_names(path: Path) -> set[str]:
+    """What the arrays of a `.npz` are called. Raises as `read_arrays` does."""
+    with _opened(path) as archive:
+        return set(_names(archive))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; whatever is raised over its content becomes an ArchiveError."""
+    with open(path, "rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                yield archive
+        except (ArchiveError, MemoryError):
+            raise
+        except Exception as error:  # zlib, zipfile and numpy have no common error for damage
+            raise ArchiveError("is damaged or no archive of arrays") from error
+
+
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as stream:
+        return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def check_archive(archive: zipfile.ZipFile, file_bytes: int, wanted: Collection[str], longest: int) -> None:

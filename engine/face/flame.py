@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..array_archive import ArchiveError, check_archive
+from ..array_archive import ArchiveError, read_arrays
 from .array_pickle import ArrayPickleError, load_array_pickle
 
 JOINTS = ("global", "neck", "jaw", "left_eye", "right_eye")
@@ -64,12 +64,12 @@ def load_flame(path: str | os.PathLike[str]) -> FlameModel:
     if not path.is_file():
         raise FlameError(f"There is no FLAME file '{path}'.")
     try:
-        content = _read_npz(path) if zipfile.is_zipfile(path) else load_array_pickle(path)
+        content = read_arrays(path, NEEDED, LONGEST) if zipfile.is_zipfile(path) else load_array_pickle(path)
     except ArrayPickleError as error:
         raise FlameError(str(error)) from None
     except ArchiveError as error:
         raise FlameError(f"'{path.name}' is not a FLAME file: it {error}.") from None
-    except Exception as error:  # zip, zlib and numpy raise almost anything over a damaged file
+    except Exception as error:  # a damaged pickle may make NumPy's constructors raise anything
         raise FlameError(f"'{path.name}' is damaged or not a FLAME file.") from error
     if not isinstance(content, Mapping):
         raise FlameError(f"'{path.name}' is not a FLAME file.")
@@ -182,9 +182,3 @@ def _pose_chunk(model: FlameModel, rest: np.ndarray, expression: np.ndarray, pos
     turned, offset = joint_transforms(matrices, joints, model.parents)
     blended = np.einsum("vj,tjab->tvab", model.skin, turned, optimize=True)
     return (blended @ shaped[..., None])[..., 0] + np.einsum("vj,tja->tva", model.skin, offset, optimize=True)
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as data:
-        check_archive(data.zip, path.stat().st_size, NEEDED, LONGEST)
-        return {n: data[n] for n in data.files if n in NEEDED}

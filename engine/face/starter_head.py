@@ -7,13 +7,13 @@ between the centres of the eyeballs. `engine/assets/starter_head/NOTES.md` says 
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from ..array_archive import ArchiveError, read_arrays
 from .arkit import ARKIT_52
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "starter_head"
@@ -103,14 +103,15 @@ def load_starter_head(head: str | os.PathLike[str] = ASSET, level: str = "full")
         raise ValueError(f"a head's level is one of {', '.join(LEVELS)}, not '{level}'")
     path = head_path(head) if isinstance(head, str) and head in HEADS else Path(head)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
-            a = {name: data[name] for name in data.files}
+        a = read_arrays(path)
     except FileNotFoundError as error:
         raise HeadError(
             f"The head file '{path.name}' is missing: reinstall the extension or build it again."
         ) from error
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise HeadError(f"The head file '{path.name}' is damaged or is not a head ({type(error).__name__}).") from error
+    except OSError as error:
+        raise HeadError(f"The head file '{path.name}' cannot be read ({error.strerror}).") from error
+    except ArchiveError as error:
+        raise HeadError(f"The head file '{path.name}' is not a head: it {error}.") from error
     try:
         if str(a["format"]) != FORMAT:
             raise HeadError(f"The head file '{path.name}' is of format '{a['format']}', but '{FORMAT}' is needed.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..array_archive import read_arrays
 from ..errors import InputError
 from ..face.flame import FlameError, load_flame
 from ..face.flame_torch import FlameLayer
@@ -52,11 +52,11 @@ class Posed:
 def load_embedding(path: Path, faces: np.ndarray) -> LandmarkEmbedding:
     """FLAME's published `mediapipe_landmark_embedding.npz` for a model with these faces (F, 3). Raises InputError."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            triangles = data["lmk_face_idx"].astype(np.int64).ravel()
-            weights = data["lmk_b_coords"].astype(np.float32)
-            numbers = data["landmark_indices"].astype(np.int64).ravel()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        data = read_arrays(path, ("lmk_face_idx", "lmk_b_coords", "landmark_indices"))
+        triangles = data["lmk_face_idx"].astype(np.int64).ravel()
+        weights = data["lmk_b_coords"].astype(np.float32)
+        numbers = data["landmark_indices"].astype(np.int64).ravel()
+    except (OSError, ValueError, KeyError) as error:  # an ArchiveError is a ValueError
         raise InputError(f"'{path.name}' is not FLAME's MediaPipe landmark embedding.") from error
     if not np.array_equal(numbers, EMBEDDING) or weights.shape != (len(EMBEDDING), 3) or triangles.shape != numbers.shape:
         raise InputError(f"'{path.name}' has other landmarks than FLAME's published MediaPipe embedding.")

@@ -8,8 +8,8 @@ class Greyed:
 
     @staticmethod
     def why_not(context: bpy.types.Context, /) -> str:
-        """Each operator's own, in most of them a function that the panel asks too."""
-        raise NotImplementedError
+        """Each operator's own, in most of them a function that the panel asks too. Without one it can run at any time."""
+        return ""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -32,7 +32,7 @@ def test_an_engine_that_is_stopped_under_a_job_ends_the_job(tmp_path):
     assert stage.generate() is not None
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is a POSIX matter")
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot stop a process for a while (SIGSTOP)")
 def test_an_idle_engine_that_is_killed_just_before_generate_costs_nothing(tmp_path):
     stage.engine(tmp_path)
     bpy.ops.facediff.add_head()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...array_archive import ArchiveError, check_archive
+from ...array_archive import ArchiveError, read_arrays
 from ...errors import InputError
 from ..arkit import ARKIT_52
 from .fit import Table
@@ -44,13 +44,9 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     if not zipfile.is_zipfile(path):
         raise InputError(f"'{path.name}' is not a table of ARKit's shapes on a FLAME head.")
     try:
-        with np.load(path, allow_pickle=False) as data:
-            check_archive(data.zip, path.stat().st_size, ARRAYS, LONGEST)
-            arrays = {name: data[name] for name in data.files if name in ARRAYS}
+        arrays = read_arrays(path, ARRAYS, LONGEST)
     except ArchiveError as error:
-        raise InputError(f"'{path.name}' {error}.") from None
-    except Exception as error:  # zip, zlib and numpy raise almost anything over a damaged file
-        raise InputError(f"'{path.name}' is damaged.") from error
+        raise InputError(f"'{path.name}' {error}.") from error
     if str(arrays.get("format", "")) != FORMAT:
         raise InputError(f"'{path.name}' is not a table of ARKit's shapes on a FLAME head.")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...array_archive import check_archive
+from ...array_archive import ArchiveError, array_names, read_arrays
 from ...errors import InputError
 from ..flame import NEEDED, FlameError, load_flame
 from ..starter_head import HeadError, load_starter_head
@@ -40,7 +40,7 @@ def load_mesh(path: str | os.PathLike[str]) -> MeshFile:
         raise InputError(f"'{path.name}' is larger than {MOST_BYTES >> 20} MiB, which is too large for a head.")
     if path.suffix.lower() == ".obj":
         return parse_obj(path.read_text(encoding="utf-8", errors="replace"), path.name)
-    names = _names(path)
+    names = _names(path) if zipfile.is_zipfile(path) else set()
     if "face_vertices" in names:
         return _starter(path)
     if {"vertices", "faces"} <= names and not set(NEEDED) <= names:
@@ -104,12 +104,11 @@ def _linear(srgb: np.ndarray) -> np.ndarray:
 
 
 def _names(path: Path) -> set[str]:
-    """The arrays of an archive; none where it is no archive."""
+    """The arrays of an archive. Raises InputError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return set()
+        return array_names(path)
+    except ArchiveError as error:
+        raise InputError(f"'{path.name}' {error}.") from error
 
 
 def _starter(path: Path) -> MeshFile:
@@ -131,11 +130,9 @@ def fans(sizes: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 def _archive(path: Path) -> MeshFile:
     try:
-        with np.load(path, allow_pickle=False) as data:
-            check_archive(data.zip, path.stat().st_size, ARRAYS, MOST_VERTICES)
-            arrays = {name: data[name] for name in ARRAYS if name in data.files}
+        arrays = read_arrays(path, ARRAYS, MOST_VERTICES)
         vertices, faces = arrays["vertices"].astype(np.float64), arrays["faces"]
         colours = arrays["colours"].astype(np.float64) if "colours" in arrays else None
-    except Exception as error:  # zip, zlib and numpy raise almost anything over a damaged file
+    except ValueError as error:  # ArchiveError, or arrays of no numbers
         raise InputError(f"'{path.name}' is damaged or no mesh.") from error
     return MeshFile(vertices, faces, colours)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...array_archive import ArchiveError, read_arrays
 from ...errors import InputError
 
 Arrays = dict[str, np.ndarray]
@@ -129,12 +129,13 @@ def _texts(a: Mapping[str, np.ndarray]) -> list[str]:
 
 def _read(path: Path, what: str, needed: tuple[str, ...]) -> Arrays:
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
+        arrays = read_arrays(path)
     except FileNotFoundError as error:
         raise InputError(f"There is no file '{path.name}'.") from error
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(f"The {what} file '{path.name}' cannot be read ({type(error).__name__}).") from error
+    except OSError as error:
+        raise InputError(f"The {what} file '{path.name}' cannot be read ({error.strerror}).") from error
+    except ArchiveError as error:
+        raise InputError(f"The {what} file '{path.name}' cannot be read: it {error}.") from error
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise InputError(f"The {what} file '{path.name}' has no '{missing[0]}'.")
